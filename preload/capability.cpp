@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "capability.hpp"
+
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <string_view>
+
+#include <duende/mlock/detail/kernel.hpp>
+
+namespace duende::mlock::preload {
+
+namespace {
+
+/// The first user namespace has a fixed inode number (PROC_USER_INIT_INO, Linux 3.8).
+bool in_initial_user_namespace() noexcept {
+  constexpr std::string_view kInitial = "user:[4026531837]";
+  char target[32];
+  const auto length = ::readlink("/proc/self/ns/user", target, sizeof target);
+  // Without /proc nothing can be told, and the first namespace is by far the likelier.
+  return length < 0 || std::string_view(target, static_cast<std::size_t>(length)) == kInitial;
+}
+
+}  // namespace
+
+CapabilityState capability(Capability which) noexcept {
+  const detail::ErrnoGuard guard;
+  const auto number = static_cast<unsigned>(which);
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  ::syscall(SYS_capget, &header, sets);
+  const auto& set = sets[number / 32];
+  const unsigned bit = 1U << (number % 32);
+  CapabilityState state;
+  state.effective = (set.effective & bit) != 0;
+  state.permitted = (set.permitted & bit) != 0;
+  state.bounding = ::prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1;
+  state.namespaced = !in_initial_user_namespace();
+  return state;
+}
+
+}  // namespace duende::mlock::preload

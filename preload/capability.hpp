@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What the capability sets of this thread say of one capability: capabilities(7).
+#pragma once
+
+namespace duende::mlock::preload {
+
+/// Numbers of linux/capability.h.
+enum class Capability : unsigned { ipc_lock = 14, sys_nice = 23, sys_resource = 24 };
+
+struct CapabilityState {
+  bool effective = false;
+  bool permitted = false;
+  bool bounding = false;
+  /// Held in a user namespace that is not the first: shown as effective, yet refused by
+  /// everything that guards the machine rather than the namespace.
+  bool namespaced = false;
+};
+
+/// Async-signal-safe.
+[[nodiscard]] CapabilityState capability(Capability which) noexcept;
+
+}  // namespace duende::mlock::preload

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// An outcome in words: what is locked, or the cause and the one fix that fits here.
+#pragma once
+
+#include "locking.hpp"
+
+namespace duende::mlock::preload {
+
+/// Who sets the limits here, and so where they are changed.
+enum class Host : unsigned char { shell, systemd, docker, podman, kubernetes };
+
+/// Async-signal-safe.
+[[nodiscard]] Host detect_host(const Kernel& kernel, Environment environment) noexcept;
+
+struct Report {
+  LogLevel level = LogLevel::info;
+  Line text;
+};
+
+/// Reads /proc only where something is wrong. Async-signal-safe.
+[[nodiscard]] Report describe(const Kernel& kernel, const Outcome& outcome,
+                              const Settings& settings, Environment environment) noexcept;
+
+}  // namespace duende::mlock::preload

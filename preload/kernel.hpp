@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The shim's seam to the kernel: the header API's, and what only the shim asks.
+#pragma once
+
+#include <sys/resource.h>
+#include <cstddef>
+#include <cstdint>
+
+#include <duende/mlock/detail/kernel.hpp>
+
+namespace duende::mlock::preload {
+
+/// As in detail::Kernel, an `int` answer is 0 or an errno, and every call is async-signal-safe.
+struct Kernel : detail::Kernel {
+  int (*munlock)(std::uintptr_t begin, std::size_t size) noexcept;
+  /// Reads the pages in and maps them: MADV_POPULATE_READ (Linux 5.14; EINVAL before).
+  int (*populate_read)(std::uintptr_t begin, std::size_t size) noexcept;
+  int (*get_memlock_limit)(rlimit& limit) noexcept;
+  int (*set_memlock_limit)(const rlimit& limit) noexcept;
+  /// Whether the kernel lets this process lock more than `limit` bytes.
+  bool (*may_lock_beyond)(rlim_t limit) noexcept;
+};
+
+extern const Kernel kSystemKernel;
+
+/// Bytes; a power of two.
+[[nodiscard]] std::size_t page_size() noexcept;
+
+}  // namespace duende::mlock::preload

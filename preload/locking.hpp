@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A plan carried out: mlockall, code made resident, and the kernel asked what became of it.
+#pragma once
+
+#include <optional>
+
+#include <duende/mlock/detail/procfs.hpp>
+
+#include "plan.hpp"
+
+namespace duende::mlock::preload {
+
+enum class Failure : unsigned char {
+  none,
+  refused,       // mlockall answered with an errno
+  not_honoured,  // mlockall answered 0, and nothing is locked: a sandbox, a sanitizer
+  stack_lost,    // the stack cannot be spared, and its growth would crash the daemon
+};
+
+struct Outcome {
+  LockPlan plan;
+  MemlockLimit limit;
+  Failure failure = Failure::none;
+  int error = 0;                            // of the call that was refused
+  int flags = 0;                            // of the last call
+  bool onfault_refused = false;             // locked without it: stricter, not weaker
+  std::optional<detail::MemoryUse> memory;  // empty without /proc
+};
+
+/// Async-signal-safe. After a failure nothing is locked.
+[[nodiscard]] Outcome carry_out(const Kernel& kernel, const LockPlan& plan,
+                                const MemlockLimit& limit) noexcept;
+
+}  // namespace duende::mlock::preload

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "mappings.hpp"
+
+#include <cerrno>
+
+#include <duende/mlock/detail/procfs.hpp>
+
+namespace duende::mlock::preload {
+
+namespace {
+
+constexpr const char* kMaps = "/proc/self/maps";
+
+/// Takes a line apart from the left; `failed` once something is not as it should be.
+class Scanner {
+ public:
+  constexpr explicit Scanner(std::string_view line) noexcept : rest_(line) {}
+
+  constexpr std::uint64_t hex() noexcept {
+    std::uint64_t value = 0;
+    bool found = false;
+    while (!rest_.empty()) {
+      const char byte = rest_.front();
+      const int digit = byte >= '0' && byte <= '9'   ? byte - '0'
+                        : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
+                                                     : -1;
+      if (digit < 0) {
+        break;
+      }
+      value = value * 16 + static_cast<unsigned>(digit);
+      found = true;
+      rest_.remove_prefix(1);
+    }
+    failed_ |= !found;
+    return value;
+  }
+  constexpr std::uint64_t decimal() noexcept {
+    const auto number = detail::leading_number(rest_);
+    failed_ |= !number.found;
+    rest_.remove_prefix(number.length);
+    return number.value;
+  }
+  constexpr char byte() noexcept {
+    if (rest_.empty()) {
+      failed_ = true;
+      return '\0';
+    }
+    const char first = rest_.front();
+    rest_.remove_prefix(1);
+    return first;
+  }
+  constexpr void expect(char wanted) noexcept { failed_ |= byte() != wanted; }
+  constexpr std::string_view after_spaces() noexcept {
+    while (!rest_.empty() && rest_.front() == ' ') {
+      rest_.remove_prefix(1);
+    }
+    return rest_;
+  }
+  [[nodiscard]] constexpr bool failed() const noexcept { return failed_; }
+
+ private:
+  std::string_view rest_;
+  bool failed_ = false;
+};
+
+/// Populates ranges of one file, in ascending order and as few as possible: those that touch
+/// become one, and those before the first executable mapping wait until it shows up.
+class CodeRanges {
+ public:
+  explicit CodeRanges(const Kernel& kernel) noexcept : kernel_(kernel) {}
+
+  void add(const Mapping& mapping) noexcept {
+    if (!mapping.same_file(last_)) {
+      flush();
+      count_ = 0;
+      has_code_ = false;
+    }
+    last_ = mapping;
+    if (mapping.writable || mapping.shared || !mapping.readable) {
+      return;
+    }
+    has_code_ |= mapping.executable;
+    if (count_ != 0 && ranges_[count_ - 1].end == mapping.begin) {
+      ranges_[count_ - 1].end = mapping.end;
+      return;
+    }
+    if (count_ == kMost) {
+      flush();
+      count_ = 0;
+    }
+    ranges_[count_++] = {mapping.begin, mapping.end};
+  }
+
+  void flush() noexcept {
+    for (unsigned i = 0; has_code_ && supported_ && i < count_; ++i) {
+      supported_ =
+          kernel_.populate_read(ranges_[i].begin, ranges_[i].end - ranges_[i].begin) != EINVAL;
+    }
+  }
+
+ private:
+  // A library has one or two. Of a file with more than these before its first code, the
+  // earliest are left to be faulted in.
+  static constexpr unsigned kMost = 8;
+  struct Range {
+    std::uintptr_t begin;
+    std::uintptr_t end;
+  };
+
+  const Kernel& kernel_;
+  Mapping last_;
+  Range ranges_[kMost];
+  unsigned count_ = 0;
+  bool has_code_ = false;
+  bool supported_ = true;
+};
+
+}  // namespace
+
+std::optional<Mapping> parse_mapping(std::string_view line) noexcept {
+  Scanner scan(line);
+  Mapping mapping;
+  mapping.begin = scan.hex();
+  scan.expect('-');
+  mapping.end = scan.hex();
+  scan.expect(' ');
+  mapping.readable = scan.byte() == 'r';
+  mapping.writable = scan.byte() == 'w';
+  mapping.executable = scan.byte() == 'x';
+  mapping.shared = scan.byte() == 's';
+  scan.expect(' ');
+  (void)scan.hex();  // offset
+  scan.expect(' ');
+  mapping.device = scan.hex() << 32;
+  scan.expect(':');
+  mapping.device |= scan.hex();
+  scan.expect(' ');
+  mapping.inode = scan.decimal();
+  mapping.main_stack = scan.after_spaces() == "[stack]";
+  return scan.failed() ? std::nullopt : std::optional(mapping);
+}
+
+void make_code_resident(const Kernel& kernel) noexcept {
+  detail::LineReader maps(kernel, kMaps);
+  CodeRanges ranges(kernel);
+  while (const auto line = maps.next()) {
+    if (const auto mapping = parse_mapping(*line)) {
+      ranges.add(*mapping);
+    }
+  }
+  ranges.flush();
+}
+
+bool release_stack_growth(const Kernel& kernel) noexcept {
+  detail::LineReader maps(kernel, kMaps);
+  std::uintptr_t begin = 0;  // of the run of mappings that touch
+  std::uintptr_t end = 0;
+  while (const auto line = maps.next()) {
+    const auto mapping = parse_mapping(*line);
+    if (!mapping) {
+      continue;
+    }
+    // In a child the part released in the parent is a mapping of its own, without the name.
+    if (mapping->begin != end || mapping->inode != 0) {
+      begin = mapping->begin;
+    }
+    end = mapping->end;
+    if (mapping->main_stack) {
+      return kernel.munlock(begin, page_size()) == 0;
+    }
+  }
+  return false;
+}
+
+}  // namespace duende::mlock::preload

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What /proc/self/maps tells: where code is, to be made resident, and where the stack ends.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "kernel.hpp"
+
+namespace duende::mlock::preload {
+
+/// One line of /proc/self/maps: proc_pid_maps(5).
+struct Mapping {
+  std::uintptr_t begin = 0;
+  std::uintptr_t end = 0;
+  bool readable = false;
+  bool writable = false;
+  bool executable = false;
+  bool shared = false;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;  // 0: no file
+  bool main_stack = false;
+
+  [[nodiscard]] constexpr bool same_file(const Mapping& other) const noexcept {
+    return inode != 0 && inode == other.inode && device == other.device;
+  }
+};
+
+[[nodiscard]] std::optional<Mapping> parse_mapping(std::string_view line) noexcept;
+
+/// Reads in the non-writable private mappings of every file that has an executable mapping: the
+/// code and constants of program and libraries, and no data file, however it is mapped. Needs
+/// Linux 5.14; before, and without /proc, pages come as they are touched.
+void make_code_resident(const Kernel& kernel) noexcept;
+
+/// Unlocks the lowest page of the main stack, so that the part which grows from there is not
+/// charged to RLIMIT_MEMLOCK. False when the stack cannot be found or unlocked.
+[[nodiscard]] bool release_stack_growth(const Kernel& kernel) noexcept;
+
+}  // namespace duende::mlock::preload

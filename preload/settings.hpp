@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The DUENDE_MLOCK_* variables: one table, and the settings they make.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include <duende/mlock/detail/text.hpp>
+
+#include "environment.hpp"
+
+namespace duende::mlock::preload {
+
+enum class ForkMode : unsigned char { lazy, full, off };
+
+enum class LogLevel : unsigned char { off, error, warn, info, debug };
+
+/// What the variables ask for; as constructed, every variable's default.
+struct Settings {
+  bool current = true;
+  bool future = true;
+  bool onfault = true;
+  bool required = false;
+  bool raise_limit = true;
+  bool future_explicit = false;
+  bool onfault_explicit = false;
+  ForkMode fork = ForkMode::lazy;
+  LogLevel log = LogLevel::info;
+
+  [[nodiscard]] constexpr bool nothing_to_lock() const noexcept { return !current && !future; }
+};
+
+inline constexpr std::string_view kPrefix = "DUENDE_MLOCK_";
+
+struct Variable {
+  std::string_view name;  // without the prefix
+  std::string_view accepted;
+  std::string_view fallback;
+  std::string_view meaning;
+  /// False, and no change, for a value that is not accepted.
+  bool (*parse)(std::string_view value, Settings& settings) noexcept;
+};
+
+/// Every variable there is, in the README's order.
+[[nodiscard]] std::span<const Variable> variables() noexcept;
+
+/// A name that is known is one of these; nullptr otherwise. `name` is without the prefix.
+[[nodiscard]] const Variable* find_variable(std::string_view name) noexcept;
+/// The known name with the smallest edit distance.
+[[nodiscard]] const Variable& nearest_variable(std::string_view name) noexcept;
+
+/// One line of text, `write(2)` in one piece.
+using Line = detail::Text<1000>;
+
+/// Takes the text of each configuration error.
+struct ProblemSink {
+  void (*take)(void* context, const Line& text) noexcept;
+  void* context;
+};
+
+struct ReadResult {
+  Settings settings;
+  unsigned problems = 0;
+  bool required_malformed = false;  // fails closed: nobody can know what was meant
+};
+
+/// As with getenv(3), the first of several entries of one name counts; an empty value is as if
+/// unset.
+[[nodiscard]] ReadResult read_settings(Environment environment) noexcept;
+
+/// Reads once more, and describes each configuration error.
+void describe_problems(Environment environment, const ProblemSink& sink) noexcept;
+
+}  // namespace duende::mlock::preload
