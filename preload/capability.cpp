@@ -22,22 +22,37 @@ bool in_initial_user_namespace() noexcept {
   return length < 0 || std::string_view(target, static_cast<std::size_t>(length)) == kInitial;
 }
 
-}  // namespace
+struct Sets {
+  bool effective;
+  bool permitted;
+};
 
-CapabilityState capability(Capability which) noexcept {
-  const detail::ErrnoGuard guard;
+Sets read_sets(Capability which) noexcept {
   const auto number = static_cast<unsigned>(which);
   __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
   ::syscall(SYS_capget, &header, sets);
   const auto& set = sets[number / 32];
   const unsigned bit = 1U << (number % 32);
-  CapabilityState state;
-  state.effective = (set.effective & bit) != 0;
-  state.permitted = (set.permitted & bit) != 0;
-  state.bounding = ::prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1;
-  state.namespaced = !in_initial_user_namespace();
-  return state;
+  return {(set.effective & bit) != 0, (set.permitted & bit) != 0};
+}
+
+}  // namespace
+
+CapabilityState capability(Capability which) noexcept {
+  const detail::ErrnoGuard guard;
+  const Sets sets = read_sets(which);
+  return {
+      .effective = sets.effective,
+      .permitted = sets.permitted,
+      .bounding = ::prctl(PR_CAPBSET_READ, static_cast<unsigned>(which), 0, 0, 0) == 1,
+      .namespaced = !in_initial_user_namespace(),
+  };
+}
+
+bool effective(Capability which) noexcept {
+  const detail::ErrnoGuard guard;
+  return read_sets(which).effective;
 }
 
 }  // namespace duende::mlock::preload

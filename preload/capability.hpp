@@ -16,7 +16,10 @@ struct CapabilityState {
   bool namespaced = false;
 };
 
-/// Async-signal-safe.
+/// All of it. Async-signal-safe.
 [[nodiscard]] CapabilityState capability(Capability which) noexcept;
+
+/// The one system call that tells of the effective set alone. Async-signal-safe.
+[[nodiscard]] bool effective(Capability which) noexcept;
 
 }  // namespace duende::mlock::preload

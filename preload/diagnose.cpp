@@ -245,9 +245,9 @@ bool append_caveat(Line& line, const Outcome& outcome) noexcept {
     return false;
   }
   if (limit.exempt) {
-    line << "; once CAP_IPC_LOCK is dropped, allocations beyond ";
+    line << "; once CAP_IPC_LOCK is dropped, nothing more is locked, as allocations beyond ";
     append_limit(line, limit);
-    line << " will fail";
+    line << " would fail";
     return true;
   }
   line << "; allocations beyond ";
@@ -319,6 +319,19 @@ Report describe(const Kernel& kernel, const Outcome& outcome, const Settings& se
     append_fix(line, kernel, find_cause(kernel, outcome), detect_host(kernel, environment),
                outcome);
   }
+  return report;
+}
+
+Report describe_drop(const Kernel& kernel, const Settings& settings,
+                     const MemlockLimit& limit) noexcept {
+  Report report = {.level = settings.required ? LogLevel::error : LogLevel::warn, .text = {}};
+  Line& line = report.text;
+  line << "CAP_IPC_LOCK was dropped"
+       << (settings.required ? ", and DUENDE_MLOCK_REQUIRED is on" : "")
+       << ": what is mapped from now on is not locked, as allocations beyond ";
+  append_limit(line, limit);
+  line << " would fail";
+  append_limit_fix(line << "; fix: ", kernel, detect_host(kernel, Environment(nullptr)), limit);
   return report;
 }
 

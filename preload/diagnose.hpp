@@ -21,4 +21,8 @@ struct Report {
 [[nodiscard]] Report describe(const Kernel& kernel, const Outcome& outcome,
                               const Settings& settings, Environment environment) noexcept;
 
+/// That CAP_IPC_LOCK is gone, and future locking with it. Async-signal-safe.
+[[nodiscard]] Report describe_drop(const Kernel& kernel, const Settings& settings,
+                                   const MemlockLimit& limit) noexcept;
+
 }  // namespace duende::mlock::preload

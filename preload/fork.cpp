@@ -2,6 +2,7 @@
 #include "fork.hpp"
 
 #include "diagnose.hpp"
+#include "privileges.hpp"
 
 // glibc's pthread_atfork is a static wrapper around the first (glibc 2.3.2); musl has only the
 // second. Both are called with the library's own handle, so that dlclose(3) takes them back.
@@ -32,6 +33,7 @@ void lock_child() noexcept {
   const MemlockLimit limit = read_memlock_limit(kSystemKernel);
   const LockPlan plan = plan_for_child(settings, limit);
   const Outcome outcome = carry_out(kSystemKernel, plan, limit);
+  follow_privileges(settings, reporter, outcome);
   const bool failed = outcome.failure != Failure::none;
   const bool lost_future = parent_locks_future && plan.future_withheld;
   if (!failed && !lost_future && !reporter.wants(LogLevel::debug)) {

@@ -29,6 +29,18 @@ int populate_read(std::uintptr_t begin, std::size_t size) noexcept {
   return result(::madvise(reinterpret_cast<void*>(begin), size, kMadvPopulateRead));
 }
 
+/// MADV_NOHUGEPAGE: a flag that costs a single page nothing, and that its neighbours lack.
+int set_apart(std::uintptr_t page) noexcept {
+  const ErrnoGuard guard;
+  return result(::madvise(reinterpret_cast<void*>(page), page_size(), MADV_NOHUGEPAGE));
+}
+
+bool is_mapped(std::uintptr_t page) noexcept {
+  const ErrnoGuard guard;
+  unsigned char resident;
+  return ::mincore(reinterpret_cast<void*>(page), page_size(), &resident) == 0;
+}
+
 int get_memlock_limit(rlimit& limit) noexcept {
   const ErrnoGuard guard;
   return result(::getrlimit(RLIMIT_MEMLOCK, &limit));
@@ -56,7 +68,7 @@ bool may_lock_beyond(rlim_t limit) noexcept {
   const int error = result(static_cast<int>(::syscall(SYS_mlock2, space, size, kMlockOnfault)));
   ::munmap(space, size);
   // Before Linux 4.4 only the capability set can be asked.
-  return error == ENOSYS ? capability(Capability::ipc_lock).effective : error == 0;
+  return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
 }
 
 constexpr Kernel system_kernel() noexcept {
@@ -64,6 +76,8 @@ constexpr Kernel system_kernel() noexcept {
   static_cast<detail::Kernel&>(kernel) = detail::kSystemKernel;
   kernel.munlock = munlock_pages;
   kernel.populate_read = populate_read;
+  kernel.set_apart = set_apart;
+  kernel.is_mapped = is_mapped;
   kernel.get_memlock_limit = get_memlock_limit;
   kernel.set_memlock_limit = set_memlock_limit;
   kernel.may_lock_beyond = may_lock_beyond;

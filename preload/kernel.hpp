@@ -15,6 +15,9 @@ struct Kernel : detail::Kernel {
   int (*munlock)(std::uintptr_t begin, std::size_t size) noexcept;
   /// Reads the pages in and maps them: MADV_POPULATE_READ (Linux 5.14; EINVAL before).
   int (*populate_read)(std::uintptr_t begin, std::size_t size) noexcept;
+  /// Makes a page a mapping of its own, which no neighbour is merged with.
+  int (*set_apart)(std::uintptr_t page) noexcept;
+  bool (*is_mapped)(std::uintptr_t page) noexcept;
   int (*get_memlock_limit)(rlimit& limit) noexcept;
   int (*set_memlock_limit)(const rlimit& limit) noexcept;
   /// Whether the kernel lets this process lock more than `limit` bytes.

@@ -30,20 +30,6 @@ void lock(const Kernel& kernel, Outcome& outcome, bool current, bool future,
   outcome.failure = outcome.error == 0 ? Failure::none : Failure::refused;
 }
 
-void lock_as_planned(const Kernel& kernel, Outcome& outcome) noexcept {
-  const LockPlan& plan = outcome.plan;
-  if (!plan.current || !plan.future || plan.current_onfault == plan.future_onfault) {
-    lock(kernel, outcome, plan.current, plan.future,
-         plan.current ? plan.current_onfault : plan.future_onfault);
-    return;
-  }
-  // MCL_FUTURE without MCL_CURRENT leaves alone what the first call locked.
-  lock(kernel, outcome, true, false, plan.current_onfault);
-  if (outcome.failure == Failure::none) {
-    lock(kernel, outcome, false, true, plan.future_onfault);
-  }
-}
-
 void verify(const Kernel& kernel, Outcome& outcome) noexcept {
   outcome.memory = detail::read_memory_use(kernel);
   if (outcome.failure == Failure::none && outcome.plan.current && outcome.memory &&
@@ -54,17 +40,31 @@ void verify(const Kernel& kernel, Outcome& outcome) noexcept {
 
 }  // namespace
 
-Outcome carry_out(const Kernel& kernel, const LockPlan& plan, const MemlockLimit& limit) noexcept {
+Outcome lock_only(const Kernel& kernel, const LockPlan& plan, const MemlockLimit& limit) noexcept {
   Outcome outcome = {.plan = plan, .limit = limit, .memory = {}};
+  if (!plan.current || !plan.future || plan.current_onfault == plan.future_onfault) {
+    lock(kernel, outcome, plan.current, plan.future,
+         plan.current ? plan.current_onfault : plan.future_onfault);
+    return outcome;
+  }
+  // MCL_FUTURE without MCL_CURRENT leaves alone what the first call locked.
+  lock(kernel, outcome, true, false, plan.current_onfault);
+  if (outcome.failure == Failure::none) {
+    lock(kernel, outcome, false, true, plan.future_onfault);
+  }
+  return outcome;
+}
+
+Outcome carry_out(const Kernel& kernel, const LockPlan& plan, const MemlockLimit& limit) noexcept {
+  Outcome outcome = lock_only(kernel, plan, limit);
   if (plan.empty()) {
     return outcome;
   }
-  lock_as_planned(kernel, outcome);
   if (outcome.failure == Failure::none && plan.current && plan.current_onfault &&
       !outcome.onfault_refused) {
     make_code_resident(kernel);
   }
-  if (outcome.failure == Failure::none && plan.spare_growth && !release_stack_growth(kernel)) {
+  if (outcome.failure == Failure::none && plan.spare_growth && !GrowingStack().release(kernel)) {
     outcome.failure = Failure::stack_lost;
   }
   verify(kernel, outcome);

@@ -27,7 +27,11 @@ struct Outcome {
   std::optional<detail::MemoryUse> memory;  // empty without /proc
 };
 
-/// Async-signal-safe. After a failure nothing is locked.
+/// Only the calls of mlockall, without what follows in `carry_out`. Async-signal-safe.
+[[nodiscard]] Outcome lock_only(const Kernel& kernel, const LockPlan& plan,
+                                const MemlockLimit& limit) noexcept;
+
+/// All of it. Async-signal-safe. After a failure nothing is locked.
 [[nodiscard]] Outcome carry_out(const Kernel& kernel, const LockPlan& plan,
                                 const MemlockLimit& limit) noexcept;
 

@@ -115,6 +115,28 @@ class CodeRanges {
   bool supported_ = true;
 };
 
+/// 0 without /proc.
+std::uintptr_t find_lowest_stack_page(const Kernel& kernel) noexcept {
+  detail::LineReader maps(kernel, kMaps);
+  std::uintptr_t begin = 0;  // of the run of mappings that touch
+  std::uintptr_t end = 0;
+  while (const auto line = maps.next()) {
+    const auto mapping = parse_mapping(*line);
+    if (!mapping) {
+      continue;
+    }
+    // In a child the part released in the parent is a mapping of its own, without the name.
+    if (mapping->begin != end || mapping->inode != 0) {
+      begin = mapping->begin;
+    }
+    end = mapping->end;
+    if (mapping->main_stack) {
+      return begin;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::optional<Mapping> parse_mapping(std::string_view line) noexcept {
@@ -151,25 +173,20 @@ void make_code_resident(const Kernel& kernel) noexcept {
   ranges.flush();
 }
 
-bool release_stack_growth(const Kernel& kernel) noexcept {
-  detail::LineReader maps(kernel, kMaps);
-  std::uintptr_t begin = 0;  // of the run of mappings that touch
-  std::uintptr_t end = 0;
-  while (const auto line = maps.next()) {
-    const auto mapping = parse_mapping(*line);
-    if (!mapping) {
-      continue;
-    }
-    // In a child the part released in the parent is a mapping of its own, without the name.
-    if (mapping->begin != end || mapping->inode != 0) {
-      begin = mapping->begin;
-    }
-    end = mapping->end;
-    if (mapping->main_stack) {
-      return kernel.munlock(begin, page_size()) == 0;
-    }
+bool GrowingStack::release(const Kernel& kernel) noexcept {
+  if (lowest_page_ == 0) {
+    lowest_page_ = find_lowest_stack_page(kernel);
+    return lowest_page_ != 0 && kernel.munlock(lowest_page_, page_size()) == 0;
   }
-  return false;
+  const std::uintptr_t before = lowest_page_;
+  while (kernel.is_mapped(lowest_page_ - page_size())) {
+    lowest_page_ -= page_size();
+  }
+  if (!set_apart_ || lowest_page_ != before) {
+    set_apart_ = true;
+    (void)kernel.set_apart(lowest_page_);
+  }
+  return kernel.munlock(lowest_page_, page_size()) == 0;
 }
 
 }  // namespace duende::mlock::preload

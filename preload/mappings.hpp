@@ -34,8 +34,18 @@ struct Mapping {
 /// Linux 5.14; before, and without /proc, pages come as they are touched.
 void make_code_resident(const Kernel& kernel) noexcept;
 
-/// Unlocks the lowest page of the main stack, so that the part which grows from there is not
-/// charged to RLIMIT_MEMLOCK. False when the stack cannot be found or unlocked.
-[[nodiscard]] bool release_stack_growth(const Kernel& kernel) noexcept;
+/// The main stack, which the kernel extends downwards from its lowest page.
+class GrowingStack {
+ public:
+  /// Unlocks the lowest page, so that what grows from there is not charged to RLIMIT_MEMLOCK.
+  /// False when the stack cannot be found or unlocked. Reads /proc the first time only; from the
+  /// second time on the page stays a mapping of its own, as splitting it off and merging it back
+  /// would cost more than the lock.
+  [[nodiscard]] bool release(const Kernel& kernel) noexcept;
+
+ private:
+  std::uintptr_t lowest_page_ = 0;
+  bool set_apart_ = false;
+};
 
 }  // namespace duende::mlock::preload

@@ -6,6 +6,7 @@
 
 #include "diagnose.hpp"
 #include "fork.hpp"
+#include "privileges.hpp"
 #include "report.hpp"
 
 namespace duende::mlock::preload {
@@ -29,6 +30,7 @@ void report_problems(const Reporter& reporter, Environment environment, LogLevel
 
 [[gnu::constructor]] void lock_before_main() noexcept {
   const detail::ErrnoGuard guard;
+  find_wrapped_functions();
   const Environment environment(secure_execution() ? nullptr : environ);
   const auto [settings, problems, required_malformed] = read_settings(environment);
 
@@ -56,6 +58,7 @@ void report_problems(const Reporter& reporter, Environment environment, LogLevel
   if (failed && settings.required) {
     abort_daemon();
   }
+  follow_privileges(settings, reporter, outcome);
   const bool followed = failed || outcome.plan.empty() || settings.fork == ForkMode::off ||
                         follow_forks(settings, reporter, outcome);
   if (!followed) {
