@@ -6,8 +6,6 @@
 
 #include <duende/mlock/status.hpp>
 
-#include "capability.hpp"
-
 namespace duende::mlock::preload {
 
 namespace {
@@ -52,17 +50,28 @@ void append_limit(Line& line, const MemlockLimit& limit) noexcept {
   line << ')';
 }
 
-/// Why CAP_IPC_LOCK does not lift the limit.
-constexpr std::string_view why_not_exempt(const CapabilityState& ipc_lock) noexcept {
-  if (ipc_lock.effective) {
-    return ipc_lock.namespaced ? "CAP_IPC_LOCK does not count: it is held only in a user namespace"
-                               : "CAP_IPC_LOCK is effective, but a security module refuses it";
+constexpr std::string_view name_of(Capability which) noexcept {
+  switch (which) {
+    case Capability::ipc_lock: return "IPC_LOCK";
+    case Capability::sys_nice: return "SYS_NICE";
+    case Capability::sys_resource: return "SYS_RESOURCE";
   }
-  if (ipc_lock.permitted) {
-    return "CAP_IPC_LOCK is permitted but not effective";
+  return {};
+}
+
+/// Why a capability does not help here.
+void append_capability(Line& line, Capability which) noexcept {
+  const CapabilityState state = capability(which);
+  line << "CAP_" << name_of(which);
+  if (state.effective) {
+    line << (state.namespaced ? " does not count: it is held only in a user namespace"
+                              : " is effective, but a security module refuses it");
+  } else if (state.permitted) {
+    line << " is permitted but not effective";
+  } else {
+    line << (state.bounding ? " is in the bounding set but not effective"
+                            : " is not in the bounding set");
   }
-  return ipc_lock.bounding ? "CAP_IPC_LOCK is in the bounding set but not effective"
-                           : "CAP_IPC_LOCK is not in the bounding set";
 }
 
 void append_flags(Line& line, int flags) noexcept {
@@ -134,7 +143,7 @@ void append_cause(Line& line, Cause cause, const Outcome& outcome) noexcept {
         line << " exceeds ";
         append_limit(line, outcome.limit);
       }
-      line << ", and " << why_not_exempt(capability(Capability::ipc_lock));
+      append_capability(line << ", and ", Capability::ipc_lock);
       return;
     case Cause::seccomp: line << "a seccomp filter refuses mlockall"; return;
     case Cause::security_module:
@@ -182,13 +191,32 @@ void append_limit_fix(Line& line, const Kernel& kernel, Host host,
     case Host::docker: line << "docker run --ulimit memlock=-1:-1"; return;
     case Host::podman: line << "podman run --ulimit memlock=-1:-1"; return;
     case Host::kubernetes:
-      line << (limit.exempt ? "keep the container's user root: Kubernetes sets no memlock limit"
-                            : "run the container as root, with IPC_LOCK in "
-                              "securityContext.capabilities.add");
+      if (limit.exempt) {
+        line << "keep the container's user root: Kubernetes sets no memlock limit";
+        return;
+      }
+      line << "run the container as root, with IPC_LOCK in securityContext.capabilities.add";
       return;
     case Host::shell:
       line << "the line `* - memlock unlimited` in /etc/security/limits.conf, and a new login";
       return;
+  }
+}
+
+void append_capability_fix(Line& line, const Kernel& kernel, Capability which, Host host) noexcept {
+  const std::string_view name = name_of(which);
+  line << "; fix: ";
+  switch (host) {
+    case Host::systemd:
+      line << "AmbientCapabilities=CAP_" << name << " in the [Service] section of "
+           << systemd_unit(kernel);
+      return;
+    case Host::docker: line << "docker run --user=0 --cap-add=" << name; return;
+    case Host::podman: line << "podman run --user=0 --cap-add=" << name; return;
+    case Host::kubernetes:
+      line << "run the container as root, with " << name << " in securityContext.capabilities.add";
+      return;
+    case Host::shell: line << "start it as root, with CAP_" << name; return;
   }
 }
 
@@ -230,6 +258,12 @@ void append_locked(Line& line, const Outcome& outcome) noexcept {
   line << ": " << (plan.current ? (plan.future ? "current and future" : "current") : "future");
   const bool onfault = plan.current ? plan.current_onfault : plan.future_onfault;
   line << (onfault && !outcome.onfault_refused ? ", on-fault" : ", populated");
+  if (outcome.io_flusher) {
+    line << ", IO flusher";
+  }
+  if (outcome.realtime != 0) {
+    line << ", SCHED_RR " << outcome.realtime;
+  }
 }
 
 /// What stands behind `locked ...` where there is more to say; false where there is not.
@@ -238,7 +272,7 @@ bool append_caveat(Line& line, const Outcome& outcome) noexcept {
   if (outcome.plan.future_withheld) {
     line << "; not future: allocations beyond ";
     append_limit(line, limit);
-    line << " would fail, and " << why_not_exempt(capability(Capability::ipc_lock));
+    append_capability(line << " would fail, and ", Capability::ipc_lock);
     return true;
   }
   if (!outcome.plan.future || limit.infinite()) {
@@ -257,7 +291,7 @@ bool append_caveat(Line& line, const Outcome& outcome) noexcept {
     const auto used = outcome.memory->locked;
     line << ", " << (used < limit.soft ? (limit.soft - used) / 1024 : 0) << " KiB are left";
   }
-  line << ", and " << why_not_exempt(capability(Capability::ipc_lock));
+  append_capability(line << ", and ", Capability::ipc_lock);
   return true;
 }
 
@@ -318,6 +352,26 @@ Report describe(const Kernel& kernel, const Outcome& outcome, const Settings& se
     report.level = LogLevel::warn;
     append_fix(line, kernel, find_cause(kernel, outcome), detect_host(kernel, environment),
                outcome);
+  }
+  return report;
+}
+
+Report describe_refusal(const Kernel& kernel, const Refusal& refusal, const Settings& settings,
+                        Environment environment) noexcept {
+  Report report = {.level = settings.required ? LogLevel::error : LogLevel::warn, .text = {}};
+  Line& line = report.text;
+  line << refusal.what << " does not hold"
+       << (settings.required ? ", and DUENDE_MLOCK_REQUIRED is on: " : ": ") << refusal.call;
+  if (refusal.error == 0) {
+    line << " answered 0 without an effect: a sandbox ignores it; fix: run it outside of that";
+    return report;
+  }
+  line << " failed with " << errno_name(refusal.error) << ": ";
+  if (refusal.error == EPERM) {
+    append_capability(line, refusal.needed);
+    append_capability_fix(line, kernel, refusal.needed, detect_host(kernel, environment));
+  } else {
+    line << "this kernel does not have it; fix: Linux " << refusal.since;
   }
   return report;
 }

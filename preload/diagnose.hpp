@@ -2,6 +2,7 @@
 // An outcome in words: what is locked, or the cause and the one fix that fits here.
 #pragma once
 
+#include "capability.hpp"
 #include "locking.hpp"
 
 namespace duende::mlock::preload {
@@ -20,6 +21,18 @@ struct Report {
 /// Reads /proc only where something is wrong. Async-signal-safe.
 [[nodiscard]] Report describe(const Kernel& kernel, const Outcome& outcome,
                               const Settings& settings, Environment environment) noexcept;
+
+/// That a call for `what` (a variable's name, without the prefix) was refused for want of
+/// `needed`, or for want of a newer kernel. Async-signal-safe.
+struct Refusal {
+  std::string_view what;
+  std::string_view call;
+  int error;
+  Capability needed;
+  std::string_view since;  // a kernel version
+};
+[[nodiscard]] Report describe_refusal(const Kernel& kernel, const Refusal& refusal,
+                                      const Settings& settings, Environment environment) noexcept;
 
 /// That CAP_IPC_LOCK is gone, and future locking with it. Async-signal-safe.
 [[nodiscard]] Report describe_drop(const Kernel& kernel, const Settings& settings,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "kernel.hpp"
 
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -71,6 +73,27 @@ bool may_lock_beyond(rlim_t limit) noexcept {
   return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
 }
 
+int set_io_flusher(bool on) noexcept {
+  const ErrnoGuard guard;
+  constexpr int kPrSetIoFlusher = 57;  // glibc older than 2.36 lacks the name
+  return result(::prctl(kPrSetIoFlusher, on ? 1UL : 0UL, 0UL, 0UL, 0UL));
+}
+
+// By number: musl's functions of these names only answer ENOSYS.
+int set_scheduling(Scheduling wanted) noexcept {
+  const ErrnoGuard guard;
+  const sched_param parameter = {.sched_priority = wanted.priority};
+  return result(static_cast<int>(::syscall(SYS_sched_setscheduler, 0, wanted.policy, &parameter)));
+}
+
+Scheduling scheduling() noexcept {
+  const ErrnoGuard guard;
+  sched_param parameter = {};
+  ::syscall(SYS_sched_getparam, 0, &parameter);
+  return {.policy = static_cast<int>(::syscall(SYS_sched_getscheduler, 0)),
+          .priority = parameter.sched_priority};
+}
+
 constexpr Kernel system_kernel() noexcept {
   Kernel kernel{};
   static_cast<detail::Kernel&>(kernel) = detail::kSystemKernel;
@@ -81,6 +104,9 @@ constexpr Kernel system_kernel() noexcept {
   kernel.get_memlock_limit = get_memlock_limit;
   kernel.set_memlock_limit = set_memlock_limit;
   kernel.may_lock_beyond = may_lock_beyond;
+  kernel.set_io_flusher = set_io_flusher;
+  kernel.set_scheduling = set_scheduling;
+  kernel.scheduling = scheduling;
   return kernel;
 }
 

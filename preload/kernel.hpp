@@ -11,6 +11,12 @@
 namespace duende::mlock::preload {
 
 /// As in detail::Kernel, an `int` answer is 0 or an errno, and every call is async-signal-safe.
+/// sched_getscheduler(2) and sched_getparam(2) of this thread.
+struct Scheduling {
+  int policy = 0;
+  int priority = 0;
+};
+
 struct Kernel : detail::Kernel {
   int (*munlock)(std::uintptr_t begin, std::size_t size) noexcept;
   /// Reads the pages in and maps them: MADV_POPULATE_READ (Linux 5.14; EINVAL before).
@@ -22,6 +28,10 @@ struct Kernel : detail::Kernel {
   int (*set_memlock_limit)(const rlimit& limit) noexcept;
   /// Whether the kernel lets this process lock more than `limit` bytes.
   bool (*may_lock_beyond)(rlim_t limit) noexcept;
+  /// PR_SET_IO_FLUSHER (Linux 5.6; EINVAL before).
+  int (*set_io_flusher)(bool on) noexcept;
+  int (*set_scheduling)(Scheduling wanted) noexcept;
+  Scheduling (*scheduling)() noexcept;
 };
 
 extern const Kernel kSystemKernel;

@@ -21,9 +21,11 @@ struct Outcome {
   LockPlan plan;
   MemlockLimit limit;
   Failure failure = Failure::none;
-  int error = 0;                            // of the call that was refused
-  int flags = 0;                            // of the last call
-  bool onfault_refused = false;             // locked without it: stricter, not weaker
+  int error = 0;                 // of the call that was refused
+  int flags = 0;                 // of the last call
+  bool onfault_refused = false;  // locked without it: stricter, not weaker
+  bool io_flusher = false;       // these two as reclaim.hpp has set them
+  unsigned realtime = 0;
   std::optional<detail::MemoryUse> memory;  // empty without /proc
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "settings.hpp"
 
+#include <unistd.h>
 #include <cstddef>
 #include <optional>
 
@@ -52,47 +53,111 @@ bool explicit_boolean(std::string_view value, Settings& settings) noexcept {
   return settings.*Explicit;
 }
 
-bool fork_mode(std::string_view value, Settings& settings) noexcept {
-  constexpr std::string_view kModes[] = {"lazy", "full", "off"};
-  for (std::size_t i = 0; i < std::size(kModes); ++i) {
-    if (value == kModes[i]) {
-      settings.fork = static_cast<ForkMode>(i);
-      return true;
+/// The place of `value` in the words of `accepted`, or nothing.
+constexpr std::optional<unsigned char> word_index(std::string_view value,
+                                                  std::string_view accepted) noexcept {
+  unsigned char index = 0;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i <= accepted.size(); ++i) {
+    if (i == accepted.size() || accepted[i] == ' ') {
+      if (value == std::string_view(accepted.data() + begin, i - begin)) {
+        return index;
+      }
+      begin = i + 1;
+      ++index;
     }
   }
-  return false;
+  return std::nullopt;
+}
+
+bool fork_mode(std::string_view value, Settings& settings) noexcept {
+  const auto index = word_index(value, "lazy full off");
+  settings.fork = index ? static_cast<ForkMode>(*index) : settings.fork;
+  return index.has_value();
 }
 
 bool log_level(std::string_view value, Settings& settings) noexcept {
-  constexpr std::string_view kLevels[] = {"off", "error", "warn", "info", "debug"};
-  for (std::size_t i = 0; i < std::size(kLevels); ++i) {
-    if (value == kLevels[i]) {
-      settings.log = static_cast<LogLevel>(i);
-      return true;
-    }
-  }
-  return false;
+  const auto index = word_index(value, "off error warn info debug");
+  settings.log = index ? static_cast<LogLevel>(*index) : settings.log;
+  return index.has_value();
 }
 
-constexpr std::string_view kBoolean = "1 0 true false yes no on off";
+bool profile(std::string_view value, Settings& settings) noexcept {
+  const auto index = word_index(value, "lock swap-device");
+  settings.swap_device = index ? *index == 1 : settings.swap_device;
+  return index.has_value();
+}
 
+/// The whole of `value` is a number from `least` to `most`.
+constexpr std::optional<std::size_t> parse_number(std::string_view value, std::size_t least,
+                                                  std::size_t most) noexcept {
+  const auto number = detail::leading_number(value);
+  const bool valid = number.found && number.length == value.size() && number.value >= least &&
+                     number.value <= most;
+  return valid ? std::optional<std::size_t>(number.value) : std::nullopt;
+}
+
+bool realtime(std::string_view value, Settings& settings) noexcept {
+  const auto priority = parse_number(value, 0, 99);
+  settings.realtime_explicit = priority.has_value();
+  settings.realtime = static_cast<unsigned char>(priority.value_or(0));
+  return priority.has_value();
+}
+
+bool arenas(std::string_view value, Settings& settings) noexcept {
+  const auto count = parse_number(value, 1, 999);
+  settings.arenas = static_cast<unsigned short>(count.value_or(0));
+  return count.has_value();
+}
+
+bool thread_stack(std::string_view value, Settings& settings) noexcept {
+  constexpr std::size_t kLeast = std::size_t{16} << 10;
+  constexpr std::size_t kMost = std::size_t{1} << 30;
+  const std::string_view units = "KMG";
+  const std::size_t unit = value.empty() ? units.npos : units.find(value.back());
+  unsigned shift = 0;
+  if (unit != units.npos) {
+    shift = 10 * (static_cast<unsigned>(unit) + 1);
+    value.remove_suffix(1);
+  }
+  const auto count = parse_number(value, 0, kMost >> shift);
+  const auto minimum = static_cast<std::size_t>(::sysconf(_SC_THREAD_STACK_MIN));
+  const std::size_t least = minimum > kLeast ? minimum : kLeast;  // musl's is 2 KiB
+  const std::size_t bytes = count.value_or(0) << shift;
+  settings.thread_stack = bytes >= least ? bytes : 0;
+  return bytes >= least;
+}
+
+/// Calls `visit` with each name of the list until it returns true; whether it did.
+template <class Visit>
+constexpr bool any_name(std::string_view names, Visit visit) noexcept {
+  for (;;) {
+    const std::size_t colon = names.find(':');
+    const std::size_t length = colon == names.npos ? names.size() : colon;
+    if (visit(std::string_view(names.data(), length))) {
+      return true;
+    }
+    if (colon == names.npos) {
+      return false;
+    }
+    names.remove_prefix(colon + 1);
+  }
+}
+
+bool only(std::string_view value, Settings& settings) noexcept {
+  const bool malformed = any_name(
+      value, [](std::string_view name) { return name.empty() || name.find('/') != name.npos; });
+  settings.only = malformed ? std::string_view() : value;
+  return !malformed;
+}
+
+#define BOOLEAN "1 0 true false yes no on off"
+#define VARIABLE(name, accepted, fallback, meaning, parse) {#name, accepted, fallback, parse},
 constexpr Variable kVariables[] = {
-    {"CURRENT", kBoolean, "1", "lock what is mapped now (`MCL_CURRENT`)",
-     boolean<&Settings::current>},
-    {"FUTURE", kBoolean, "1", "lock what is mapped later (`MCL_FUTURE`)",
-     explicit_boolean<&Settings::future, &Settings::future_explicit>},
-    {"ONFAULT", kBoolean, "1",
-     "1: lock each page as it is first touched (`MCL_ONFAULT`), and make the program's code "
-     "resident at once; 0: populate everything that is mapped, now and later",
-     explicit_boolean<&Settings::onfault, &Settings::onfault_explicit>},
-    {"REQUIRED", kBoolean, "0", "abort before `main` when anything asked for fails",
-     boolean<&Settings::required>},
-    {"FORK", "lazy full off", "lazy", "what a forked child locks", fork_mode},
-    {"RAISE_LIMIT", kBoolean, "1",
-     "raise `RLIMIT_MEMLOCK`: to infinity where allowed, else the soft limit to the hard one",
-     boolean<&Settings::raise_limit>},
-    {"LOG", "off error warn info debug", "info", "how much goes to stderr", log_level},
+#include "variables.inc"
 };
+#undef VARIABLE
+#undef BOOLEAN
 
 /// Levenshtein's, over names cut to a length no variable comes near.
 std::size_t edit_distance(std::string_view a, std::string_view b) noexcept {
@@ -140,7 +205,7 @@ void append_quoted(Line& line, std::string_view value) noexcept {
 void describe_value(Line& line, const Variable& variable, std::string_view value) noexcept {
   line << kPrefix << variable.name << '=';
   append_quoted(line, value);
-  line << " is not one of: " << variable.accepted << "; the default is " << variable.fallback;
+  line << " is not accepted; accepted: " << variable.accepted << "; default: " << variable.fallback;
 }
 
 void describe_name(Line& line, std::string_view name) noexcept {
@@ -148,6 +213,13 @@ void describe_name(Line& line, std::string_view name) noexcept {
   append_quoted(line, name);
   line << "; the nearest known one is " << kPrefix
        << nearest_variable(detail::after(name, kPrefix.size())).name;
+}
+
+void apply_swap_device(Settings& settings) noexcept {
+  settings.io_flusher |= !settings.io_flusher_explicit;
+  if (!settings.realtime_explicit) {
+    settings.realtime = 1;
+  }
 }
 
 ReadResult read(Environment environment, const ProblemSink* sink) noexcept {
@@ -174,9 +246,12 @@ ReadResult read(Environment environment, const ProblemSink* sink) noexcept {
     bool& repeated = seen[variable - kVariables];
     if (!repeated && !entry->value.empty() && !variable->parse(entry->value, result.settings)) {
       problem([&](Line& line) { describe_value(line, *variable, entry->value); });
-      result.required_malformed |= variable->name == "REQUIRED";
+      result.required_malformed |= variable->name == std::string_view("REQUIRED");
     }
     repeated = true;
+  }
+  if (result.settings.swap_device) {
+    apply_swap_device(result.settings);
   }
   if (result.settings.nothing_to_lock() && result.settings.onfault_explicit &&
       result.settings.onfault) {
@@ -218,6 +293,20 @@ ReadResult read_settings(Environment environment) noexcept { return read(environ
 
 void describe_problems(Environment environment, const ProblemSink& sink) noexcept {
   (void)read(environment, &sink);
+}
+
+bool is_selected(const Settings& settings, std::string_view program) noexcept {
+  const auto named = [&](std::string_view path) {
+    const std::size_t slash = path.rfind('/');
+    const std::string_view base = slash == path.npos ? path : detail::after(path, slash + 1);
+    return any_name(settings.only, [&](std::string_view name) { return name == base; });
+  };
+  if (settings.only.empty() || named(program)) {
+    return true;
+  }
+  char executable[4096];
+  const auto length = ::readlink("/proc/self/exe", executable, sizeof executable);
+  return length > 0 && named({executable, static_cast<std::size_t>(length)});
 }
 
 }  // namespace duende::mlock::preload

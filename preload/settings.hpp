@@ -2,6 +2,7 @@
 // The DUENDE_MLOCK_* variables: one table, and the settings they make.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string_view>
 
@@ -22,21 +23,29 @@ struct Settings {
   bool onfault = true;
   bool required = false;
   bool raise_limit = true;
+  bool io_flusher = false;
   bool future_explicit = false;
   bool onfault_explicit = false;
+  bool io_flusher_explicit = false;
+  bool realtime_explicit = false;
+  bool swap_device = false;
+  unsigned char realtime = 0;  // SCHED_RR priority; 0: leave the policy alone
   ForkMode fork = ForkMode::lazy;
   LogLevel log = LogLevel::info;
+  unsigned short arenas = 0;     // 0: leave malloc alone
+  std::size_t thread_stack = 0;  // bytes; 0: leave the default alone
+  std::string_view only;  // base names with ':' between; empty: all. In the environment block
 
   [[nodiscard]] constexpr bool nothing_to_lock() const noexcept { return !current && !future; }
 };
 
 inline constexpr std::string_view kPrefix = "DUENDE_MLOCK_";
 
+/// In place, without pointers: each would be a relocation in every process.
 struct Variable {
-  std::string_view name;  // without the prefix
-  std::string_view accepted;
-  std::string_view fallback;
-  std::string_view meaning;
+  char name[13];  // without the prefix
+  char accepted[33];
+  char fallback[7];
   /// False, and no change, for a value that is not accepted.
   bool (*parse)(std::string_view value, Settings& settings) noexcept;
 };
@@ -44,7 +53,7 @@ struct Variable {
 /// Every variable there is, in the README's order.
 [[nodiscard]] std::span<const Variable> variables() noexcept;
 
-/// A name that is known is one of these; nullptr otherwise. `name` is without the prefix.
+/// nullptr for an unknown name. Without the prefix, as everywhere.
 [[nodiscard]] const Variable* find_variable(std::string_view name) noexcept;
 /// The known name with the smallest edit distance.
 [[nodiscard]] const Variable& nearest_variable(std::string_view name) noexcept;
@@ -70,5 +79,9 @@ struct ReadResult {
 
 /// Reads once more, and describes each configuration error.
 void describe_problems(Environment environment, const ProblemSink& sink) noexcept;
+
+/// Whether DUENDE_MLOCK_ONLY names one of the two: the base names of argv[0] and, where that
+/// does not decide, of /proc/self/exe, for interpreters and multi-call binaries.
+[[nodiscard]] bool is_selected(const Settings& settings, std::string_view program) noexcept;
 
 }  // namespace duende::mlock::preload

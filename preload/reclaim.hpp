@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// How this process allocates when memory is short: without waiting on I/O, and from the reserve.
+#pragma once
+
+#include "report.hpp"
+
+namespace duende::mlock::preload {
+
+struct ReclaimState {
+  bool io_flusher = false;
+  unsigned realtime = 0;  // SCHED_RR priority, or 0
+  bool as_asked = true;
+};
+
+/// DUENDE_MLOCK_IO_FLUSHER and DUENDE_MLOCK_REALTIME: set, read back, and reported where they do
+/// not hold. For this thread and all that it starts. A stronger real-time policy stays.
+[[nodiscard]] ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settings,
+                                                  const Reporter& reporter,
+                                                  Environment environment) noexcept;
+
+/// In a process that DUENDE_MLOCK_ONLY leaves out: takes back what it inherited over execve(2)
+/// from one that this library served. Best effort.
+void shed_reclaim_settings(const Kernel& kernel, const Settings& settings) noexcept;
+
+/// The flags PR_SET_IO_FLUSHER sets, as field 9 of /proc/self/stat shows them to everybody
+/// (PR_GET_IO_FLUSHER needs CAP_SYS_RESOURCE). True without /proc.
+[[nodiscard]] bool shown_as_io_flusher(const Kernel& kernel) noexcept;
+
+}  // namespace duende::mlock::preload
