@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "fork.hpp"
 
+#include <pthread.h>
+
 #include "diagnose.hpp"
 #include "privileges.hpp"
 
@@ -9,9 +11,9 @@
 extern "C" {
 [[gnu::weak]] int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(),
                                     void* dso_handle);
-[[gnu::weak]] int pthread_atfork(void (*prepare)(), void (*parent)(), void (*child)());
 [[gnu::visibility("hidden")]] extern void* __dso_handle;
 }
+#pragma weak pthread_atfork
 
 namespace duende::mlock::preload {
 

@@ -22,7 +22,7 @@ struct Wrapped {
   int (*setresuid)(uid_t, uid_t, uid_t);
   int (*capset)(cap_user_header_t, cap_user_data_t);
 };
-constinit Wrapped g_real;
+constinit Wrapped g_real{};
 
 struct Following {
   Settings settings;
