@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -92,7 +93,7 @@ struct MemoryUse {
   std::size_t locked = 0;         // VmLck: charged address space, not resident memory
 };
 
-/// `line` is `KEY   123 kB`: the bytes, if it has this key.
+/// `line` is `KEY   123 kB`: the bytes, if it has this key. Saturates.
 [[nodiscard]] constexpr std::optional<std::size_t> kib_field(std::string_view line,
                                                              std::string_view key) noexcept {
   if (!starts_with(line, key)) {
@@ -106,7 +107,8 @@ struct MemoryUse {
   if (!number.found) {
     return std::nullopt;
   }
-  return static_cast<std::size_t>(number.value) * 1024;
+  constexpr std::size_t kMost = SIZE_MAX / 1024;
+  return (number.value < kMost ? static_cast<std::size_t>(number.value) : kMost) * 1024;
 }
 
 /// Empty when /proc is not mounted, or is not the kernel's.
