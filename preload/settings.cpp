@@ -159,7 +159,7 @@ constexpr Variable kVariables[] = {
 #undef VARIABLE
 #undef BOOLEAN
 
-/// Levenshtein's, over names cut to a length no variable comes near.
+/// Levenshtein's in any case, over names cut to a length no variable comes near.
 std::size_t edit_distance(std::string_view a, std::string_view b) noexcept {
   constexpr std::size_t kLongest = 32;
   if (a.size() > kLongest) {
@@ -172,7 +172,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) noexcept {
   for (const char byte : b) {
     std::size_t diagonal = row[0]++;
     for (std::size_t i = 1; i <= a.size(); ++i) {
-      const std::size_t replaced = diagonal + (a[i - 1] == byte ? 0 : 1);
+      const std::size_t replaced = diagonal + (lower(a[i - 1]) == lower(byte) ? 0 : 1);
       diagonal = row[i];
       const std::size_t shorter = row[i] < row[i - 1] ? row[i] : row[i - 1];
       row[i] = replaced <= shorter ? replaced : shorter + 1;
