@@ -76,7 +76,7 @@ class CodeRanges {
       has_code_ = false;
     }
     last_ = mapping;
-    if (mapping.writable || mapping.shared || !mapping.readable) {
+    if (mapping.inode == 0 || mapping.writable || mapping.shared || !mapping.readable) {
       return;
     }
     has_code_ |= mapping.executable;
@@ -126,10 +126,10 @@ std::uintptr_t find_lowest_stack_page(const Kernel& kernel) noexcept {
       continue;
     }
     // In a child the part released in the parent is a mapping of its own, without the name.
-    if (mapping->begin != end || mapping->inode != 0) {
+    if (mapping->begin != end) {
       begin = mapping->begin;
     }
-    end = mapping->end;
+    end = mapping->inode == 0 ? mapping->end : 0;
     if (mapping->main_stack) {
       return begin;
     }
