@@ -72,21 +72,23 @@ int write_at_once(const struct stat& target, const char* bytes, std::size_t size
         ::syscall(SYS_sendto, STDERR_FILENO, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0));
   }
   if (!S_ISREG(target.st_mode)) {
+    // A pipe without a reader shows here, before a write would raise SIGPIPE: a SIGPIPE that was
+    // pending for the process could not be told from it, and one for the thread not put back.
+    pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    const timespec at_once = {};
+    if (::syscall(SYS_ppoll, &room, 1, &at_once, nullptr, kKernelSignalSet) != 1 ||
+        room.revents != POLLOUT) {
+      return EAGAIN;
+    }
     // RWF_NOWAIT works on pipes since Linux 6.4. O_NONBLOCK would be seen by every process
-    // that shares the open file.
+    // that shares the open file. A terminal, or an older kernel: a pipe with room takes up to
+    // PIPE_BUF bytes at once.
     constexpr int kRwfNowait = 8;
     iovec vector = {.iov_base = const_cast<char*>(bytes), .iov_len = size};
     const int error =
         answer(::syscall(SYS_pwritev2, STDERR_FILENO, &vector, 1, -1L, -1L, kRwfNowait));
     if (error == 0 || error == EAGAIN || error == EPIPE) {
       return error;
-    }
-    // A terminal, or an older kernel: a pipe with room takes up to PIPE_BUF bytes at once.
-    pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-    const timespec at_once = {};
-    if (::syscall(SYS_ppoll, &room, 1, &at_once, nullptr, kKernelSignalSet) != 1 ||
-        room.revents != POLLOUT) {
-      return EAGAIN;
     }
   }
   return answer(::syscall(SYS_write, STDERR_FILENO, bytes, size));
