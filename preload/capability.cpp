@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "capability.hpp"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -17,7 +18,8 @@ namespace {
 bool in_initial_user_namespace() noexcept {
   constexpr std::string_view kInitial = "user:[4026531837]";
   char target[32];
-  const auto length = ::readlink("/proc/self/ns/user", target, sizeof target);
+  const long length =
+      ::syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/user", target, sizeof target);
   // Without /proc nothing can be told, and the first namespace is by far the likelier.
   return length < 0 || std::string_view(target, static_cast<std::size_t>(length)) == kInitial;
 }
@@ -40,19 +42,15 @@ Sets read_sets(Capability which) noexcept {
 }  // namespace
 
 CapabilityState capability(Capability which) noexcept {
-  const detail::ErrnoGuard guard;
   const Sets sets = read_sets(which);
   return {
       .effective = sets.effective,
       .permitted = sets.permitted,
-      .bounding = ::prctl(PR_CAPBSET_READ, static_cast<unsigned>(which), 0, 0, 0) == 1,
+      .bounding = ::syscall(SYS_prctl, PR_CAPBSET_READ, which, 0L, 0L, 0L) == 1,
       .namespaced = !in_initial_user_namespace(),
   };
 }
 
-bool effective(Capability which) noexcept {
-  const detail::ErrnoGuard guard;
-  return read_sets(which).effective;
-}
+bool effective(Capability which) noexcept { return read_sets(which).effective; }
 
 }  // namespace duende::mlock::preload

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "diagnose.hpp"
 
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
 #include <cerrno>
 
 #include <duende/mlock/status.hpp>
@@ -9,17 +12,6 @@
 namespace duende::mlock::preload {
 
 namespace {
-
-enum class Cause : unsigned char {
-  limit,
-  user_namespace,
-  seccomp,
-  security_module,
-  memory,
-  kernel,
-  not_honoured,
-  no_proc,
-};
 
 constexpr std::string_view errno_name(int error) noexcept {
   switch (error) {
@@ -32,6 +24,14 @@ constexpr std::string_view errno_name(int error) noexcept {
   }
 }
 
+constexpr std::string_view name_of(Capability which) noexcept {
+  switch (which) {
+    case Capability::ipc_lock: return "IPC_LOCK";
+    case Capability::sys_nice: return "SYS_NICE";
+    default: return "SYS_RESOURCE";
+  }
+}
+
 void append_kib(Line& line, rlim_t bytes) noexcept {
   if (bytes == RLIM_INFINITY) {
     line << "infinite";
@@ -41,22 +41,11 @@ void append_kib(Line& line, rlim_t bytes) noexcept {
 }
 
 void append_limit(Line& line, const MemlockLimit& limit) noexcept {
-  line << "RLIMIT_MEMLOCK (";
-  append_kib(line, limit.soft);
+  append_kib(line << "RLIMIT_MEMLOCK (", limit.soft);
   if (limit.hard != limit.soft) {
-    line << ", hard limit ";
-    append_kib(line, limit.hard);
+    append_kib(line << ", hard limit ", limit.hard);
   }
   line << ')';
-}
-
-constexpr std::string_view name_of(Capability which) noexcept {
-  switch (which) {
-    case Capability::ipc_lock: return "IPC_LOCK";
-    case Capability::sys_nice: return "SYS_NICE";
-    case Capability::sys_resource: return "SYS_RESOURCE";
-  }
-  return {};
 }
 
 /// Why a capability does not help here.
@@ -75,24 +64,73 @@ void append_capability(Line& line, Capability which) noexcept {
 }
 
 void append_flags(Line& line, int flags) noexcept {
-  struct Flag {
-    int bit;
-    std::string_view name;
-  };
-  constexpr Flag kFlags[] = {{detail::kMclCurrent, "MCL_CURRENT"},
-                             {detail::kMclFuture, "MCL_FUTURE"},
-                             {detail::kMclOnfault, "MCL_ONFAULT"}};
-  std::string_view separator = "mlockall(";
-  for (const Flag& flag : kFlags) {
-    if ((flags & flag.bit) != 0) {
-      line << separator << flag.name;
-      separator = "|";
-    }
+  line << "mlockall(";
+  if ((flags & detail::kMclCurrent) != 0) {
+    line << ((flags & detail::kMclFuture) != 0 ? "MCL_CURRENT|MCL_FUTURE" : "MCL_CURRENT");
+  } else {
+    line << "MCL_FUTURE";
   }
-  line << ')';
+  line << ((flags & detail::kMclOnfault) != 0 ? "|MCL_ONFAULT)" : ")");
 }
 
-/// A seccomp filter is in force: proc_pid_status(5), Linux 3.8.
+/// The unit this process runs in: the last part of its control group. False outside of one.
+bool append_unit(Line& line, const Kernel& kernel) noexcept {
+  detail::LineReader groups(kernel, "/proc/self/cgroup");
+  while (const auto group = groups.next()) {
+    const bool of_systemd =
+        detail::starts_with(*group, "0::") || detail::starts_with(*group, "1:name=systemd:");
+    if (of_systemd && detail::ends_with(*group, ".service")) {
+      line << detail::after(*group, group->rfind('/') + 1);
+      return true;
+    }
+  }
+  return false;
+}
+
+/// The one change here that gives `which` or, in the case of CAP_IPC_LOCK, makes up for it.
+void append_grant(Line& line, const Kernel& kernel, Environment environment,
+                  Capability which) noexcept {
+  const Host host = detect_host(kernel, environment);
+  const bool limit = which == Capability::ipc_lock;
+  switch (host) {
+    case Host::systemd:
+      line << (limit ? "LimitMEMLOCK=infinity" : "AmbientCapabilities=CAP_")
+           << (limit ? "" : name_of(which)) << " in the [Service] section of ";
+      append_unit(line, kernel);
+      return;
+    case Host::docker:
+    case Host::podman:
+      line << (host == Host::docker ? "docker run " : "podman run ")
+           << (limit ? "--ulimit memlock=-1:-1" : "--user=0 --cap-add=")
+           << (limit ? "" : name_of(which));
+      return;
+    case Host::kubernetes:
+      line << "run the container as root, with " << name_of(which)
+           << " in securityContext.capabilities.add";
+      return;
+    case Host::shell:
+      line << (limit ? "`* - memlock unlimited` in /etc/security/limits.conf, and a new login"
+                     : "start it as root, with CAP_")
+           << (limit ? "" : name_of(which));
+      return;
+  }
+}
+
+/// What would lift the limit.
+void append_limit_fix(Line& line, const Kernel& kernel, Environment environment,
+                      const MemlockLimit& limit) noexcept {
+  const CapabilityState ipc_lock = capability(Capability::ipc_lock);
+  line << "; fix: ";
+  if (limit.hard == RLIM_INFINITY) {
+    line << "leave DUENDE_MLOCK_RAISE_LIMIT on";
+  } else if (ipc_lock.effective && ipc_lock.namespaced) {
+    line << "raise the hard limit of the user who creates the namespace, beforehand";
+  } else {
+    append_grant(line, kernel, environment, Capability::ipc_lock);
+  }
+}
+
+/// The seccomp mode of proc_pid_status(5), Linux 3.8.
 bool filtered(const Kernel& kernel) noexcept {
   detail::LineReader status(kernel, "/proc/self/status");
   while (const auto line = status.next()) {
@@ -103,159 +141,79 @@ bool filtered(const Kernel& kernel) noexcept {
   return false;
 }
 
-Cause find_cause(const Kernel& kernel, const Outcome& outcome) noexcept {
-  if (outcome.failure == Failure::stack_lost) {
-    return Cause::no_proc;
+/// EPERM although the limit would allow it.
+void append_policy(Line& line, const Kernel& kernel, Environment environment) noexcept {
+  if (!filtered(kernel)) {
+    line << "a security module or sandbox refuses it; fix: allow ipc_lock in its policy";
+    return;
   }
-  if (outcome.failure == Failure::not_honoured) {
-    return Cause::not_honoured;
-  }
-  const bool too_large = !outcome.memory || outcome.memory->address_space > outcome.limit.soft;
-  const bool limited =
-      outcome.limit.capped() && ((outcome.error == EPERM && outcome.limit.soft == 0) ||
-                                 (outcome.error == ENOMEM && too_large));
-  if (limited || outcome.failure == Failure::none) {
-    const CapabilityState ipc_lock = capability(Capability::ipc_lock);
-    return ipc_lock.effective && ipc_lock.namespaced ? Cause::user_namespace : Cause::limit;
-  }
-  if (outcome.error == EPERM) {
-    return filtered(kernel) ? Cause::seccomp : Cause::security_module;
-  }
-  return outcome.error == ENOMEM || outcome.error == EAGAIN ? Cause::memory : Cause::kernel;
-}
-
-void append_cause(Line& line, Cause cause, const Outcome& outcome) noexcept {
-  switch (cause) {
-    case Cause::limit:
-    case Cause::user_namespace:
-      if (outcome.limit.soft == 0) {
-        line << "RLIMIT_MEMLOCK is 0";
-        if (outcome.limit.hard != 0) {
-          line << " (hard limit ";
-          append_kib(line, outcome.limit.hard);
-          line << ')';
-        }
-      } else {
-        line << "the address space";
-        if (outcome.memory) {
-          line << " (" << outcome.memory->address_space / 1024 << " KiB)";
-        }
-        line << " exceeds ";
-        append_limit(line, outcome.limit);
-      }
-      append_capability(line << ", and ", Capability::ipc_lock);
-      return;
-    case Cause::seccomp: line << "a seccomp filter refuses mlockall"; return;
-    case Cause::security_module:
-      line << "a security module or sandbox refuses mlockall, for ";
-      append_limit(line, outcome.limit);
-      line << " would allow it";
-      return;
-    case Cause::memory:
-      line << "the kernel has no memory left, or the process more mappings than vm.max_map_count";
-      return;
-    case Cause::kernel: line << "this kernel does not have it"; return;
-    case Cause::not_honoured:
-      line << "mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was "
-              "built with, ignores it";
-      return;
-    case Cause::no_proc:
-      line << "without /proc/self/maps the stack cannot be left out, and growing beyond ";
-      append_limit(line, outcome.limit);
-      line << " would crash";
-      return;
+  line << "a seccomp filter refuses it; fix: ";
+  switch (detect_host(kernel, environment)) {
+    case Host::systemd: line << "SystemCallFilter=@memlock, beside what is there"; return;
+    case Host::docker:
+    case Host::podman: line << "--security-opt seccomp=PROFILE, one that allows mlockall"; return;
+    case Host::kubernetes: line << "a securityContext.seccompProfile that allows mlockall"; return;
+    case Host::shell: line << "allow mlockall in the filter"; return;
   }
 }
 
-/// The unit this process runs in: the last part of its control group.
-detail::Text<96> systemd_unit(const Kernel& kernel) noexcept {
-  detail::LineReader groups(kernel, "/proc/self/cgroup");
-  detail::Text<96> unit;
-  while (const auto line = groups.next()) {
-    const bool of_systemd =
-        detail::starts_with(*line, "0::") || line->find(":name=systemd:") != line->npos;
-    const std::size_t slash = line->rfind('/');
-    if (of_systemd && slash != line->npos && detail::ends_with(*line, ".service")) {
-      return unit << std::string_view(line->data() + slash + 1, line->size() - slash - 1);
+/// Cause and fix of a call that was refused.
+void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome,
+                    Environment environment) noexcept {
+  append_flags(line, outcome.flags);
+  line << " failed with " << errno_name(outcome.error) << ": ";
+  const MemlockLimit& limit = outcome.limit;
+  const bool none_allowed = limit.capped() && outcome.error == EPERM && limit.soft == 0;
+  const bool too_large = limit.capped() && outcome.error == ENOMEM &&
+                         !(outcome.memory && outcome.memory->address_space <= limit.soft);
+  if (none_allowed || too_large) {
+    if (too_large && outcome.memory) {
+      line << "the address space (" << outcome.memory->address_space / 1024 << " KiB) exceeds ";
     }
-  }
-  return unit;
-}
-
-void append_limit_fix(Line& line, const Kernel& kernel, Host host,
-                      const MemlockLimit& limit) noexcept {
-  switch (host) {
-    case Host::systemd:
-      line << "LimitMEMLOCK=infinity in the [Service] section of " << systemd_unit(kernel);
-      return;
-    case Host::docker: line << "docker run --ulimit memlock=-1:-1"; return;
-    case Host::podman: line << "podman run --ulimit memlock=-1:-1"; return;
-    case Host::kubernetes:
-      if (limit.exempt) {
-        line << "keep the container's user root: Kubernetes sets no memlock limit";
-        return;
-      }
-      line << "run the container as root, with IPC_LOCK in securityContext.capabilities.add";
-      return;
-    case Host::shell:
-      line << "the line `* - memlock unlimited` in /etc/security/limits.conf, and a new login";
-      return;
+    append_limit(line, limit);
+    append_capability(line << (none_allowed ? " allows no lock, and " : ", and "),
+                      Capability::ipc_lock);
+    append_limit_fix(line, kernel, environment, limit);
+  } else if (outcome.error == EPERM) {
+    append_policy(line, kernel, environment);
+  } else if (outcome.error == ENOMEM || outcome.error == EAGAIN) {
+    line << "no memory left, or more mappings than vm.max_map_count; fix: raise one of them";
+  } else {
+    line << "this kernel does not have it; fix: a newer kernel";
   }
 }
 
-void append_capability_fix(Line& line, const Kernel& kernel, Capability which, Host host) noexcept {
-  const std::string_view name = name_of(which);
-  line << "; fix: ";
-  switch (host) {
-    case Host::systemd:
-      line << "AmbientCapabilities=CAP_" << name << " in the [Service] section of "
-           << systemd_unit(kernel);
+void append_failure(Line& line, const Kernel& kernel, const Outcome& outcome,
+                    Environment environment) noexcept {
+  switch (outcome.failure) {
+    case Failure::not_honoured:
+      line << "mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was "
+              "built with, ignores it; fix: run it without";
       return;
-    case Host::docker: line << "docker run --user=0 --cap-add=" << name; return;
-    case Host::podman: line << "podman run --user=0 --cap-add=" << name; return;
-    case Host::kubernetes:
-      line << "run the container as root, with " << name << " in securityContext.capabilities.add";
+    case Failure::stack_lost:
+      line << "without /proc/self/maps the stack cannot be left out, and could not grow beyond ";
+      append_limit(line, outcome.limit);
+      line << "; fix: mount /proc";
       return;
-    case Host::shell: line << "start it as root, with CAP_" << name; return;
-  }
-}
-
-void append_fix(Line& line, const Kernel& kernel, Cause cause, Host host,
-                const Outcome& outcome) noexcept {
-  line << "; fix: ";
-  switch (cause) {
-    case Cause::limit:
-      if (outcome.limit.hard == RLIM_INFINITY) {
-        line << "leave " << kPrefix << "RAISE_LIMIT on";
-        return;
-      }
-      return append_limit_fix(line, kernel, host, outcome.limit);
-    case Cause::user_namespace:
-      line << "raise the hard limit of whoever creates the user namespace (the user's "
-              "LimitMEMLOCK= or limits.conf), beforehand";
-      return;
-    case Cause::seccomp:
-      line << (host == Host::docker    ? "docker run --security-opt seccomp=PROFILE, "
-                                         "one that allows mlockall"
-               : host == Host::systemd ? "add @memlock to SystemCallFilter="
-                                       : "allow mlockall in the filter");
-      return;
-    case Cause::security_module: line << "allow it the ipc_lock capability in the policy"; return;
-    case Cause::memory: line << "more memory, or a larger vm.max_map_count"; return;
-    case Cause::kernel: line << "a newer kernel, or one built with CONFIG_MMU"; return;
-    case Cause::not_honoured: line << "run it outside of that"; return;
-    case Cause::no_proc: line << "mount /proc, or raise the limit"; return;
+    default: append_refused(line, kernel, outcome, environment); return;
   }
 }
 
 void append_locked(Line& line, const Outcome& outcome) noexcept {
+  const LockPlan& plan = outcome.plan;
+  if (plan.empty()) {
+    line << "nothing locked";
+    return;
+  }
   if (outcome.memory) {
-    line << MlockStatus::Locked(outcome.memory->locked).message();
+    MlockStatus::Locked(outcome.memory->locked).append_to(line);
   } else {
     line << "locked (size unknown without /proc)";
   }
-  const LockPlan& plan = outcome.plan;
-  line << ": " << (plan.current ? (plan.future ? "current and future" : "current") : "future");
+  line << (plan.current ? ": current" : ": future");
+  if (plan.current && plan.future) {
+    line << " and future";
+  }
   const bool onfault = plan.current ? plan.current_onfault : plan.future_onfault;
   line << (onfault && !outcome.onfault_refused ? ", on-fault" : ", populated");
   if (outcome.io_flusher) {
@@ -264,58 +222,49 @@ void append_locked(Line& line, const Outcome& outcome) noexcept {
   if (outcome.realtime != 0) {
     line << ", SCHED_RR " << outcome.realtime;
   }
+  if (outcome.onfault_refused) {
+    line << " (MCL_ONFAULT was refused with EINVAL: Linux 4.4 has it)";
+  }
 }
 
-/// What stands behind `locked ...` where there is more to say; false where there is not.
+/// What a finite limit means for allocations; false where there is nothing to say.
 bool append_caveat(Line& line, const Outcome& outcome) noexcept {
+  const LockPlan& plan = outcome.plan;
   const MemlockLimit& limit = outcome.limit;
-  if (outcome.plan.future_withheld) {
-    line << "; not future: allocations beyond ";
-    append_limit(line, limit);
-    append_capability(line << " would fail, and ", Capability::ipc_lock);
-    return true;
-  }
-  if (!outcome.plan.future || limit.infinite()) {
+  if (limit.infinite() || !(plan.future || plan.future_withheld)) {
     return false;
   }
-  if (limit.exempt) {
-    line << "; once CAP_IPC_LOCK is dropped, nothing more is locked, as allocations beyond ";
-    append_limit(line, limit);
-    line << " would fail";
-    return true;
-  }
-  line << "; allocations beyond ";
+  line << (limit.exempt           ? "; nothing more once CAP_IPC_LOCK is dropped"
+           : plan.future_withheld ? "; not future"
+                                  : "; the limit binds")
+       << ": allocations beyond ";
   append_limit(line, limit);
-  line << " will fail";
-  if (outcome.memory) {
-    const auto used = outcome.memory->locked;
-    line << ", " << (used < limit.soft ? (limit.soft - used) / 1024 : 0) << " KiB are left";
+  line << (plan.future && !limit.exempt ? " fail" : " would fail");
+  if (plan.future && !limit.exempt && outcome.memory) {
+    const rlim_t used = outcome.memory->locked;
+    line << " (" << (used < limit.soft ? (limit.soft - used) / 1024 : 0) << " KiB are left)";
   }
-  append_capability(line << ", and ", Capability::ipc_lock);
+  if (!limit.exempt) {
+    append_capability(line << ", and ", Capability::ipc_lock);
+  }
   return true;
 }
 
-Report describe_failure(const Kernel& kernel, const Outcome& outcome, const Settings& settings,
-                        Environment environment) noexcept {
-  Report report = {.level = settings.required ? LogLevel::error : LogLevel::warn, .text = {}};
-  Line& line = report.text;
-  const Cause cause = find_cause(kernel, outcome);
-  line << (settings.required ? "not locked, and DUENDE_MLOCK_REQUIRED is on: " : "not locked: ");
-  if (outcome.failure == Failure::refused) {
-    append_flags(line, outcome.flags);
-    line << " failed with " << errno_name(outcome.error) << ": ";
-  }
-  append_cause(line, cause, outcome);
-  append_fix(line, kernel, cause, detect_host(kernel, environment), outcome);
-  return report;
+constexpr std::string_view required_note(const Settings& settings) noexcept {
+  return settings.required ? ", and DUENDE_MLOCK_REQUIRED is on: " : ": ";
 }
 
-bool exists(const char* path) noexcept { return ::access(path, F_OK) == 0; }
+constexpr LogLevel failure_level(const Settings& settings) noexcept {
+  return settings.required ? LogLevel::error : LogLevel::warn;
+}
+
+bool exists(const char* path) noexcept {
+  return ::syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
+}
 
 }  // namespace
 
 Host detect_host(const Kernel& kernel, Environment environment) noexcept {
-  const detail::ErrnoGuard guard;
   if (environment.get("KUBERNETES_SERVICE_HOST") || exists("/var/run/secrets/kubernetes.io")) {
     return Host::kubernetes;
   }
@@ -325,68 +274,54 @@ Host detect_host(const Kernel& kernel, Environment environment) noexcept {
   if (exists("/.dockerenv")) {
     return Host::docker;
   }
-  return systemd_unit(kernel).empty() ? Host::shell : Host::systemd;
+  Line unit;
+  return append_unit(unit, kernel) ? Host::systemd : Host::shell;
 }
 
-Report describe(const Kernel& kernel, const Outcome& outcome, const Settings& settings,
-                Environment environment) noexcept {
+void describe(Message& message, const Kernel& kernel, const Outcome& outcome,
+              const Settings& settings, Environment environment) noexcept {
+  Line& line = message.text;
   if (outcome.failure != Failure::none) {
-    return describe_failure(kernel, outcome, settings, environment);
-  }
-  Report report;
-  Line& line = report.text;
-  if (settings.nothing_to_lock()) {
+    message.level = failure_level(settings);
+    append_failure(line << "not locked" << required_note(settings), kernel, outcome, environment);
+  } else if (settings.nothing_to_lock()) {
     line << "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off";
-    return report;
-  }
-  if (outcome.plan.empty()) {
-    line << "nothing locked";
   } else {
     append_locked(line, outcome);
+    const bool caveat = append_caveat(line, outcome);
+    if (caveat) {
+      append_limit_fix(line, kernel, environment, outcome.limit);
+    }
+    message.level = caveat || outcome.onfault_refused ? LogLevel::warn : LogLevel::info;
   }
-  if (outcome.onfault_refused) {
-    report.level = LogLevel::warn;
-    line << " (the kernel refused MCL_ONFAULT with EINVAL: Linux 4.4 has it)";
-  }
-  if (append_caveat(line, outcome)) {
-    report.level = LogLevel::warn;
-    append_fix(line, kernel, find_cause(kernel, outcome), detect_host(kernel, environment),
-               outcome);
-  }
-  return report;
 }
 
-Report describe_refusal(const Kernel& kernel, const Refusal& refusal, const Settings& settings,
-                        Environment environment) noexcept {
-  Report report = {.level = settings.required ? LogLevel::error : LogLevel::warn, .text = {}};
-  Line& line = report.text;
-  line << refusal.what << " does not hold"
-       << (settings.required ? ", and DUENDE_MLOCK_REQUIRED is on: " : ": ") << refusal.call;
+void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
+              const Settings& settings, Environment environment) noexcept {
+  Line& line = message.text;
+  message.level = failure_level(settings);
+  line << refusal.what << " does not hold" << required_note(settings) << refusal.call;
   if (refusal.error == 0) {
-    line << " answered 0 without an effect: a sandbox ignores it; fix: run it outside of that";
-    return report;
+    line << " answered 0 without an effect: a sandbox ignores it; fix: run it without";
+    return;
   }
   line << " failed with " << errno_name(refusal.error) << ": ";
   if (refusal.error == EPERM) {
     append_capability(line, refusal.needed);
-    append_capability_fix(line, kernel, refusal.needed, detect_host(kernel, environment));
+    append_grant(line << "; fix: ", kernel, environment, refusal.needed);
   } else {
     line << "this kernel does not have it; fix: Linux " << refusal.since;
   }
-  return report;
 }
 
-Report describe_drop(const Kernel& kernel, const Settings& settings,
-                     const MemlockLimit& limit) noexcept {
-  Report report = {.level = settings.required ? LogLevel::error : LogLevel::warn, .text = {}};
-  Line& line = report.text;
-  line << "CAP_IPC_LOCK was dropped"
-       << (settings.required ? ", and DUENDE_MLOCK_REQUIRED is on" : "")
-       << ": what is mapped from now on is not locked, as allocations beyond ";
+void describe_drop(Message& message, const Kernel& kernel, const Settings& settings,
+                   const MemlockLimit& limit) noexcept {
+  Line& line = message.text;
+  message.level = failure_level(settings);
+  line << "CAP_IPC_LOCK was dropped" << required_note(settings)
+       << "what is mapped from now on is not locked, as allocations beyond ";
   append_limit(line, limit);
-  line << " would fail";
-  append_limit_fix(line << "; fix: ", kernel, detect_host(kernel, Environment(nullptr)), limit);
-  return report;
+  append_limit_fix(line << " would fail", kernel, Environment(nullptr), limit);
 }
 
 }  // namespace duende::mlock::preload

@@ -13,29 +13,30 @@ enum class Host : unsigned char { shell, systemd, docker, podman, kubernetes };
 /// Async-signal-safe.
 [[nodiscard]] Host detect_host(const Kernel& kernel, Environment environment) noexcept;
 
-struct Report {
+/// A line and how loud it is. The functions below append to the line.
+struct Message {
   LogLevel level = LogLevel::info;
   Line text;
 };
 
 /// Reads /proc only where something is wrong. Async-signal-safe.
-[[nodiscard]] Report describe(const Kernel& kernel, const Outcome& outcome,
-                              const Settings& settings, Environment environment) noexcept;
+void describe(Message& message, const Kernel& kernel, const Outcome& outcome,
+              const Settings& settings, Environment environment) noexcept;
 
-/// That a call for `what` (a variable's name, without the prefix) was refused for want of
-/// `needed`, or for want of a newer kernel. Async-signal-safe.
+/// A call for something other than the lock that was refused, for want of a capability or of a
+/// newer kernel.
 struct Refusal {
-  std::string_view what;
+  std::string_view what;  // a variable's name, without the prefix
   std::string_view call;
-  int error;
+  int error;  // 0: accepted, without an effect
   Capability needed;
-  std::string_view since;  // a kernel version
+  std::string_view since;  // the kernel that has it
 };
-[[nodiscard]] Report describe_refusal(const Kernel& kernel, const Refusal& refusal,
-                                      const Settings& settings, Environment environment) noexcept;
+void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
+              const Settings& settings, Environment environment) noexcept;
 
 /// That CAP_IPC_LOCK is gone, and future locking with it. Async-signal-safe.
-[[nodiscard]] Report describe_drop(const Kernel& kernel, const Settings& settings,
-                                   const MemlockLimit& limit) noexcept;
+void describe_drop(Message& message, const Kernel& kernel, const Settings& settings,
+                   const MemlockLimit& limit) noexcept;
 
 }  // namespace duende::mlock::preload

@@ -7,11 +7,10 @@
 #include "privileges.hpp"
 
 // glibc's pthread_atfork is a static wrapper around the first (glibc 2.3.2); musl has only the
-// second. Both are called with the library's own handle, so that dlclose(3) takes them back.
+// second. No handle to take them back by: the library is linked to stay (-z nodelete).
 extern "C" {
 [[gnu::weak]] int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(),
                                     void* dso_handle);
-[[gnu::visibility("hidden")]] extern void* __dso_handle;
 }
 #pragma weak pthread_atfork
 
@@ -21,30 +20,27 @@ namespace {
 
 /// Written once before main, read in children.
 struct Inheritance {
-  Settings settings;
-  Reporter reporter;
-  bool parent_locks_future = false;
+  const Settings* settings = nullptr;
+  bool future = false;
 };
 constinit Inheritance g_inheritance;
 
 /// In the child, possibly of a process with threads: async-signal-safe calls only.
 void lock_child() noexcept {
   const detail::ErrnoGuard guard;
-  const auto& [settings, reporter, parent_locks_future] = g_inheritance;
+  const Settings& settings = *g_inheritance.settings;
   // The child may have dropped privileges, or entered another namespace, before it forked.
   const MemlockLimit limit = read_memlock_limit(kSystemKernel);
-  const LockPlan plan = plan_for_child(settings, limit);
-  const Outcome outcome = carry_out(kSystemKernel, plan, limit);
-  follow_privileges(settings, reporter, outcome);
+  const Outcome outcome = carry_out(kSystemKernel, plan_for_child(settings, limit), limit);
+  follow_privileges(settings, outcome);
   const bool failed = outcome.failure != Failure::none;
-  const bool lost_future = parent_locks_future && plan.future_withheld;
-  if (!failed && !lost_future && !reporter.wants(LogLevel::debug)) {
-    return;
+  const bool lost_future = g_inheritance.future && outcome.plan.future_withheld;
+  if (failed || lost_future || reported(LogLevel::debug)) {
+    Message message;
+    message.text << "after fork: ";
+    describe(message, kSystemKernel, outcome, settings, Environment(nullptr));
+    report(failed || lost_future ? message.level : LogLevel::debug, message.text);
   }
-  const Report report = describe(kSystemKernel, outcome, settings, Environment(nullptr));
-  Line line;
-  line << "after fork: " << report.text;
-  reporter.write(failed || lost_future ? report.level : LogLevel::debug, line);
   if (failed && settings.required) {
     abort_daemon();
   }
@@ -52,11 +48,10 @@ void lock_child() noexcept {
 
 }  // namespace
 
-bool follow_forks(const Settings& settings, const Reporter& reporter,
-                  const Outcome& outcome) noexcept {
-  g_inheritance = {settings, reporter, outcome.plan.future};
+bool follow_forks(const Settings& settings, const Outcome& outcome) noexcept {
+  g_inheritance = {&settings, outcome.plan.future};
   if (__register_atfork != nullptr) {
-    return __register_atfork(nullptr, nullptr, lock_child, &__dso_handle) == 0;
+    return __register_atfork(nullptr, nullptr, lock_child, nullptr) == 0;
   }
   return pthread_atfork != nullptr && pthread_atfork(nullptr, nullptr, lock_child) == 0;
 }

@@ -8,9 +8,8 @@
 namespace duende::mlock::preload {
 
 /// From now on, children of fork(2) are locked as `settings.fork` says and as `outcome` could
-/// be. vfork(2), posix_spawn(3) and raw clone(2) run no handler, which is right before an exec.
-/// False where the C library has no way to register one.
-[[nodiscard]] bool follow_forks(const Settings& settings, const Reporter& reporter,
-                                const Outcome& outcome) noexcept;
+/// be; both stay for as long as the process. vfork(2), posix_spawn(3) and raw clone(2) run no
+/// handler, which is right before an exec. False where the C library has no way to register one.
+[[nodiscard]] bool follow_forks(const Settings& settings, const Outcome& outcome) noexcept;
 
 }  // namespace duende::mlock::preload

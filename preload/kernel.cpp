@@ -14,80 +14,74 @@ namespace duende::mlock::preload {
 
 namespace {
 
-using detail::ErrnoGuard;
+// By number: nothing stands in between, no call is a cancellation point or missing from a C
+// library, and none needs a relocation in every process. Only mlockall(2) goes through libc, where
+// a sanitizer replaces it on purpose.
 
-constexpr int kMadvPopulateRead = 22;  // Linux 5.14; newer than glibc 2.17's headers
-constexpr long kMlockOnfault = 1;      // MLOCK_ONFAULT of mlock2(2), Linux 4.4
-
-int result(int returned) noexcept { return returned == 0 ? 0 : errno; }
+int result(long returned) noexcept { return returned == 0 ? 0 : errno; }
 
 int munlock_pages(std::uintptr_t begin, std::size_t size) noexcept {
-  const ErrnoGuard guard;
-  return result(::munlock(reinterpret_cast<const void*>(begin), size));
+  return result(::syscall(SYS_munlock, begin, size));
 }
 
 int populate_read(std::uintptr_t begin, std::size_t size) noexcept {
-  const ErrnoGuard guard;
-  return result(::madvise(reinterpret_cast<void*>(begin), size, kMadvPopulateRead));
+  constexpr int kMadvPopulateRead = 22;  // Linux 5.14; newer than glibc 2.17's headers
+  return result(::syscall(SYS_madvise, begin, size, kMadvPopulateRead));
 }
 
 /// MADV_NOHUGEPAGE: a flag that costs a single page nothing, and that its neighbours lack.
 int set_apart(std::uintptr_t page) noexcept {
-  const ErrnoGuard guard;
-  return result(::madvise(reinterpret_cast<void*>(page), page_size(), MADV_NOHUGEPAGE));
+  return result(::syscall(SYS_madvise, page, page_size(), MADV_NOHUGEPAGE));
 }
 
 bool is_mapped(std::uintptr_t page) noexcept {
-  const ErrnoGuard guard;
   unsigned char resident;
-  return ::mincore(reinterpret_cast<void*>(page), page_size(), &resident) == 0;
+  return ::syscall(SYS_mincore, page, page_size(), &resident) == 0;
 }
 
+// The 64-bit structure of prlimit64(2), Linux 2.6.36, is rlimit wherever `long` has 64 bits.
+static_assert(sizeof(rlim_t) == 8);
+
 int get_memlock_limit(rlimit& limit) noexcept {
-  const ErrnoGuard guard;
-  return result(::getrlimit(RLIMIT_MEMLOCK, &limit));
+  return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, nullptr, &limit));
 }
 
 int set_memlock_limit(const rlimit& limit) noexcept {
-  const ErrnoGuard guard;
-  return result(::setrlimit(RLIMIT_MEMLOCK, &limit));
+  return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
 }
 
 /// Asks by trying, on address space that is reserved for a moment and holds no memory. Reading
 /// the capability sets would not tell: in a user namespace, or where an LSM denies it, an
 /// effective CAP_IPC_LOCK does not count.
 bool may_lock_beyond(rlim_t limit) noexcept {
-  const ErrnoGuard guard;
+  constexpr long kMlockOnfault = 1;  // MLOCK_ONFAULT of mlock2(2), Linux 4.4
   const std::size_t page = page_size();
   if (limit > SIZE_MAX - 2 * page) {
     return true;
   }
   const std::size_t size = (static_cast<std::size_t>(limit) / page + 1) * page;
-  void* const space = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (space == MAP_FAILED) {
+  const long space =
+      ::syscall(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
+  if (space == -1) {
     return errno == ENOMEM;  // less address space than that limit allows to lock
   }
-  const int error = result(static_cast<int>(::syscall(SYS_mlock2, space, size, kMlockOnfault)));
-  ::munmap(space, size);
+  const int error = result(::syscall(SYS_mlock2, space, size, kMlockOnfault));
+  ::syscall(SYS_munmap, space, size);
   // Before Linux 4.4 only the capability set can be asked.
   return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
 }
 
 int set_io_flusher(bool on) noexcept {
-  const ErrnoGuard guard;
   constexpr int kPrSetIoFlusher = 57;  // glibc older than 2.36 lacks the name
-  return result(::prctl(kPrSetIoFlusher, on ? 1UL : 0UL, 0UL, 0UL, 0UL));
+  return result(::syscall(SYS_prctl, kPrSetIoFlusher, on ? 1L : 0L, 0L, 0L, 0L));
 }
 
-// By number: musl's functions of these names only answer ENOSYS.
 int set_scheduling(Scheduling wanted) noexcept {
-  const ErrnoGuard guard;
   const sched_param parameter = {.sched_priority = wanted.priority};
-  return result(static_cast<int>(::syscall(SYS_sched_setscheduler, 0, wanted.policy, &parameter)));
+  return result(::syscall(SYS_sched_setscheduler, 0, wanted.policy, &parameter));
 }
 
 Scheduling scheduling() noexcept {
-  const ErrnoGuard guard;
   sched_param parameter = {};
   ::syscall(SYS_sched_getparam, 0, &parameter);
   return {.policy = static_cast<int>(::syscall(SYS_sched_getscheduler, 0)),

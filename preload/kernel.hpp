@@ -10,7 +10,8 @@
 
 namespace duende::mlock::preload {
 
-/// As in detail::Kernel, an `int` answer is 0 or an errno, and every call is async-signal-safe.
+/// As in detail::Kernel: an `int` answer is 0 or an errno, `errno` changes, and every call is
+/// async-signal-safe.
 /// sched_getscheduler(2) and sched_getparam(2) of this thread.
 struct Scheduling {
   int policy = 0;

@@ -15,49 +15,46 @@ namespace duende::mlock::preload {
 
 namespace {
 
+/// For as long as the process: what runs after a fork, and at a privilege drop, reads it.
+constinit Settings g_settings;
+
 /// Nothing that the caller of a setuid, setgid or file-capability program controls reaches it.
 bool secure_execution() noexcept { return ::getauxval(AT_SECURE) != 0; }
 
-void report_problems(const Reporter& reporter, Environment environment, LogLevel level) noexcept {
-  struct Destination {
-    const Reporter& reporter;
-    LogLevel level;
-  } destination = {reporter, level};
+void report_problems(Environment environment, LogLevel level) noexcept {
   const auto take = [](void* context, const Line& text) noexcept {
-    const auto& to = *static_cast<const Destination*>(context);
-    to.reporter.write(to.level, text);
+    report(*static_cast<const LogLevel*>(context), text);
   };
-  describe_problems(environment, {take, &destination});
+  describe_problems(environment, {take, &level});
 }
 
 /// Limits, plan, mlockall, code resident, read back, one line.
-Outcome lock_process(const Settings& settings, const Reporter& reporter, Environment environment,
-                     const ReclaimState& reclaim) noexcept {
-  if (settings.raise_limit && !settings.nothing_to_lock()) {
+Outcome lock_process(const ReclaimState& reclaim, Environment environment) noexcept {
+  if (g_settings.raise_limit && !g_settings.nothing_to_lock()) {
     raise_memlock_limit(kSystemKernel);
   }
   const MemlockLimit limit = read_memlock_limit(kSystemKernel);
-  Outcome outcome = carry_out(kSystemKernel, plan_for_start(settings, limit), limit);
+  Outcome outcome = carry_out(kSystemKernel, plan_for_start(g_settings, limit), limit);
   outcome.io_flusher = reclaim.io_flusher;
   outcome.realtime = reclaim.realtime;
-  const Report report = describe(kSystemKernel, outcome, settings, environment);
-  reporter.write(report.level, report.text);
+  Message message;
+  describe(message, kSystemKernel, outcome, g_settings, environment);
+  report(message.level, message.text);
   return outcome;
 }
 
-/// Locks are lost over fork(2) and must end with the capability that carries them.
-bool keep_locked(const Settings& settings, const Reporter& reporter,
-                 const Outcome& outcome) noexcept {
+/// Locks are lost over fork(2), and must end with the capability that carries them.
+bool keep_locked(const Outcome& outcome) noexcept {
   if (outcome.failure != Failure::none || outcome.plan.empty()) {
     return outcome.failure == Failure::none;
   }
-  follow_privileges(settings, reporter, outcome);
-  if (settings.fork == ForkMode::off || follow_forks(settings, reporter, outcome)) {
+  follow_privileges(g_settings, outcome);
+  if (g_settings.fork == ForkMode::off || follow_forks(g_settings, outcome)) {
     return true;
   }
   Line line;
   line << "children of fork run unlocked: the C library registers no handler";
-  reporter.write(settings.required ? LogLevel::error : LogLevel::warn, line);
+  report(g_settings.required ? LogLevel::error : LogLevel::warn, line);
   return false;
 }
 
@@ -66,31 +63,30 @@ bool keep_locked(const Settings& settings, const Reporter& reporter,
   find_wrapped_functions();
   const Environment environment(secure_execution() ? nullptr : environ);
   const std::string_view name = secure_execution() ? "(secure)" : program_invocation_short_name;
-  const auto [settings, problems, required_malformed] = read_settings(environment);
+  const ReadResult read = read_settings(environment);
+  g_settings = read.settings;
 
-  Reporter reporter;
-  reporter.open(settings.log, name, environment);
-  if (!is_selected(settings, name)) {
-    shed_reclaim_settings(kSystemKernel, settings);
+  open_report(g_settings.log, name, environment);
+  if (!is_selected(g_settings, name)) {
+    shed_reclaim_settings(kSystemKernel, g_settings);
     Line line;
-    reporter.write(LogLevel::debug, line << "left alone: DUENDE_MLOCK_ONLY does not name it");
+    report(LogLevel::debug, line << "left alone: DUENDE_MLOCK_ONLY does not name it");
     return;
   }
 
-  const bool strict = settings.required || required_malformed;
-  if (problems != 0) {
-    report_problems(reporter, environment, strict ? LogLevel::error : LogLevel::warn);
+  const bool strict = g_settings.required || read.required_malformed;
+  if (read.problems != 0) {
+    report_problems(environment, strict ? LogLevel::error : LogLevel::warn);
   }
-  if (problems != 0 && strict) {
+  if (read.problems != 0 && strict) {
     abort_daemon();
   }
 
-  const bool threads = apply_thread_settings(settings, reporter);
-  const ReclaimState reclaim =
-      apply_reclaim_settings(kSystemKernel, settings, reporter, environment);
-  const Outcome outcome = lock_process(settings, reporter, environment, reclaim);
-  const bool kept = keep_locked(settings, reporter, outcome);
-  if (settings.required && !(threads && reclaim.as_asked && kept)) {
+  const bool threads = apply_thread_settings(g_settings);
+  const ReclaimState reclaim = apply_reclaim_settings(kSystemKernel, g_settings, environment);
+  const Outcome outcome = lock_process(reclaim, environment);
+  const bool kept = keep_locked(outcome);
+  if (g_settings.required && !(threads && reclaim.as_asked && kept)) {
     abort_daemon();
   }
 }

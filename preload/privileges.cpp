@@ -2,6 +2,7 @@
 #include "privileges.hpp"
 
 #include <linux/capability.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include <cerrno>
@@ -15,37 +16,38 @@ namespace duende::mlock::preload {
 
 namespace {
 
-struct Wrapped {
-  int (*setuid)(uid_t);
-  int (*seteuid)(uid_t);
-  int (*setreuid)(uid_t, uid_t);
-  int (*setresuid)(uid_t, uid_t, uid_t);
-  int (*capset)(cap_user_header_t, cap_user_data_t);
-};
-constinit Wrapped g_real{};
+using SetUid = int(uid_t);
+using SetUids = int(uid_t, uid_t);
+using SetAllUids = int(uid_t, uid_t, uid_t);
+using CapSet = int(cap_user_header_t, cap_user_data_t);
+
+enum Wrapped : unsigned char { kSetuid, kSeteuid, kSetreuid, kSetresuid, kCapset, kWrappedCount };
+constinit void* g_real[kWrappedCount] = {};
+
+/// The function that the wrapper of this name stands in front of.
+template <class Function>
+Function* real(Wrapped which) noexcept {
+  if (g_real[which] == nullptr) {
+    find_wrapped_functions();  // another library's constructor came before this one's
+  }
+  return reinterpret_cast<Function*>(g_real[which]);
+}
 
 struct Following {
-  Settings settings;
-  Reporter reporter;
+  const Settings* settings = nullptr;
   LockPlan plan;  // what is locked again when the capability comes back
   MemlockLimit limit;
   GrowingStack stack;
-  pid_t process = 0;  // 0: nothing to follow
+  long process = 0;  // 0: nothing to follow
   unsigned regained = 0;
   bool future_on = false;  // as the kernel has it
   bool told = false;       // the first drop is worth a line, the thousandth is not
 };
 constinit Following g_following;
 
-/// Another library's constructor may have come before this one's.
-const Wrapped& real() noexcept {
-  if (g_real.setuid == nullptr) {
-    find_wrapped_functions();
-  }
-  return g_real;
+bool following() noexcept {
+  return g_following.process != 0 && g_following.process == ::syscall(SYS_getpid);
 }
-
-bool following() noexcept { return g_following.process != 0 && g_following.process == ::getpid(); }
 
 /// Ends MCL_FUTURE while the capability still allows the call that does it: there is no flag for
 /// that alone, so MCL_CURRENT goes along, on fault and therefore cheap; what is locked stays so.
@@ -70,32 +72,36 @@ void resume_future() noexcept {
 }
 
 void tell_of_drop() noexcept {
-  if (g_following.told && !g_following.settings.required) {
-    return;
+  const Settings& settings = *g_following.settings;
+  if (!g_following.told || settings.required) {
+    Message message;
+    describe_drop(message, kSystemKernel, settings, g_following.limit);
+    report(message.level, message.text);
   }
   g_following.told = true;
-  const Report report = describe_drop(kSystemKernel, g_following.settings, g_following.limit);
-  g_following.reporter.write(report.level, report.text);
-  if (g_following.settings.required) {
+  if (settings.required) {
     abort_daemon();
   }
 }
 
-/// Around a call that may change this process's capabilities.
-template <class Change>
-int follow(Change change) noexcept {
-  if (!following()) {
-    return change();
-  }
-  const bool was_on = g_following.future_on;
-  if (was_on) {
+/// Before a call that may take the capability away; what to tell `after_change`.
+bool before_change() noexcept {
+  const bool suspend = g_following.future_on && following();
+  if (suspend) {
     suspend_future();
   }
-  const int result = change();
+  return suspend;
+}
+
+/// `result` of the call, which may have taken the capability away, given it back, or failed.
+int after_change(bool suspended, int result) noexcept {
   const detail::ErrnoGuard guard;
+  if (!following()) {
+    return result;
+  }
   if (effective(Capability::ipc_lock)) {
     resume_future();
-  } else if (was_on) {
+  } else if (suspended) {
     tell_of_drop();
   }
   return result;
@@ -104,61 +110,55 @@ int follow(Change change) noexcept {
 }  // namespace
 
 void find_wrapped_functions() noexcept {
-  const auto find = []<class Function>(Function*& slot, std::string_view name) {
-    slot = reinterpret_cast<Function*>(find_symbol(name, SearchFrom::after_this_library));
-  };
-  find(g_real.setuid, "setuid");
-  find(g_real.seteuid, "seteuid");
-  find(g_real.setreuid, "setreuid");
-  find(g_real.setresuid, "setresuid");
-  find(g_real.capset, "capset");
+  constexpr const char* kNames[kWrappedCount] = {"setuid", "seteuid", "setreuid", "setresuid",
+                                                 "capset"};
+  for (int i = 0; i < kWrappedCount; ++i) {
+    g_real[i] = find_symbol(kNames[i], SearchFrom::after_this_library);
+  }
 }
 
-void follow_privileges(const Settings& settings, const Reporter& reporter,
-                       const Outcome& outcome) noexcept {
+void follow_privileges(const Settings& settings, const Outcome& outcome) noexcept {
   const bool carried =
       outcome.failure == Failure::none && outcome.plan.future && outcome.limit.exempt;
-  if (!carried) {
-    g_following.process = 0;
-    return;
-  }
-  g_following.settings = settings;
-  g_following.reporter = reporter;
+  g_following.settings = &settings;
   g_following.limit = outcome.limit;
   g_following.plan = {.current = true,
                       .current_onfault = true,
                       .future = true,
                       .future_onfault = outcome.plan.future_onfault};
-  g_following.future_on = true;
-  g_following.process = ::getpid();
+  g_following.future_on = carried;
+  g_following.process = carried ? ::syscall(SYS_getpid) : 0;
 }
 
 }  // namespace duende::mlock::preload
 
-// Exported, and the whole of what is: declared by unistd.h, and by nothing in the case of capset,
-// which glibc and musl export without a header of their own.
-using duende::mlock::preload::follow;
-using duende::mlock::preload::real;
+// Exported, and the whole of what is. glibc and musl export capset without declaring it.
+using namespace duende::mlock::preload;
 
 extern "C" {
 
 [[gnu::visibility("default")]] int setuid(uid_t uid) noexcept {
-  return follow([=] { return real().setuid(uid); });
+  const bool suspended = before_change();
+  return after_change(suspended, real<SetUid>(kSetuid)(uid));
 }
 
 [[gnu::visibility("default")]] int seteuid(uid_t euid) noexcept {
-  return follow([=] { return real().seteuid(euid); });
+  const bool suspended = before_change();
+  return after_change(suspended, real<SetUid>(kSeteuid)(euid));
 }
 
 [[gnu::visibility("default")]] int setreuid(uid_t ruid, uid_t euid) noexcept {
-  return follow([=] { return real().setreuid(ruid, euid); });
+  const bool suspended = before_change();
+  return after_change(suspended, real<SetUids>(kSetreuid)(ruid, euid));
 }
 
 [[gnu::visibility("default")]] int setresuid(uid_t ruid, uid_t euid, uid_t suid) noexcept {
-  return follow([=] { return real().setresuid(ruid, euid, suid); });
+  const bool suspended = before_change();
+  return after_change(suspended, real<SetAllUids>(kSetresuid)(ruid, euid, suid));
 }
 
 [[gnu::visibility("default")]] int capset(cap_user_header_t header, cap_user_data_t data) noexcept {
-  return follow([=] { return real().capset(header, data); });
+  const bool suspended = before_change();
+  return after_change(suspended, real<CapSet>(kCapset)(header, data));
 }
 }

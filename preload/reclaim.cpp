@@ -36,11 +36,12 @@ bool shown_as_io_flusher(const Kernel& kernel) noexcept {
 }
 
 ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settings,
-                                    const Reporter& reporter, Environment environment) noexcept {
+                                    Environment environment) noexcept {
   ReclaimState state;
   const auto refused = [&](const Refusal& refusal) {
-    const Report report = describe_refusal(kernel, refusal, settings, environment);
-    reporter.write(report.level, report.text);
+    Message message;
+    describe(message, kernel, refusal, settings, environment);
+    report(message.level, message.text);
     state.as_asked = false;
   };
   if (settings.io_flusher) {
@@ -50,12 +51,13 @@ ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settin
       refused({"IO_FLUSHER", "prctl(PR_SET_IO_FLUSHER)", error, Capability::sys_resource, "5.6"});
     }
   }
-  const Scheduling wanted = {.policy = SCHED_RR, .priority = settings.realtime};
-  if (settings.realtime != 0 && !at_least_as_strong(kernel.scheduling(), wanted)) {
-    const int error = kernel.set_scheduling(wanted);
-    if (at_least_as_strong(kernel.scheduling(), wanted)) {
-      state.realtime = settings.realtime;
-    } else {
+  if (settings.realtime != 0) {
+    const Scheduling wanted = {.policy = SCHED_RR, .priority = settings.realtime};
+    Scheduling now = kernel.scheduling();
+    const int error = at_least_as_strong(now, wanted) ? 0 : kernel.set_scheduling(wanted);
+    now = kernel.scheduling();
+    state.realtime = now.policy == SCHED_RR ? static_cast<unsigned>(now.priority) : 0;
+    if (!at_least_as_strong(now, wanted)) {
       refused({"REALTIME", "sched_setscheduler(SCHED_RR)", error, Capability::sys_nice, "2.0"});
     }
   }

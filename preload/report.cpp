@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 
 #include <duende/mlock/detail/kernel.hpp>
@@ -22,46 +23,44 @@ namespace {
 // a fork handler could end the thread, and its fstat(2) is newer than glibc 2.17.
 static_assert(sizeof(long) == 8, "struct stat of the 64-bit system call is used below");
 
-constexpr std::size_t kKernelSignalSet = 8;  // bytes of a sigset_t that the kernel knows
+/// A signal set as the kernel has it; libc's is larger.
+using SignalSet = std::uint64_t;
+
+constexpr SignalSet only(int signal) noexcept { return SignalSet{1} << (signal - 1); }
+
+SignalSet change_mask(int how, SignalSet set) noexcept {
+  SignalSet before = 0;
+  ::syscall(SYS_rt_sigprocmask, how, &set, &before, sizeof set);
+  return before;
+}
 
 /// Holds back the signals a write can raise: SIGPIPE (no reader), SIGXFSZ (RLIMIT_FSIZE) and
 /// SIGTTOU (a background process under `stty tostop`, which then just writes).
 class WriteSignalsBlocked {
  public:
-  WriteSignalsBlocked() noexcept {
-    ::sigemptyset(&raised_);
-    ::sigaddset(&raised_, SIGPIPE);
-    ::sigaddset(&raised_, SIGXFSZ);
-    sigset_t blocked = raised_;
-    ::sigaddset(&blocked, SIGTTOU);
-    ::sigprocmask(SIG_BLOCK, &blocked, &before_);
-    leave_those_already_pending();
+  WriteSignalsBlocked() noexcept
+      : before_(change_mask(SIG_BLOCK, only(SIGPIPE) | only(SIGXFSZ) | only(SIGTTOU))) {
+    // Only what was blocked before can have been pending before; that is not ours to take back.
+    if ((before_ & raised_) != 0) {
+      SignalSet pending = 0;
+      ::syscall(SYS_rt_sigpending, &pending, sizeof pending);
+      raised_ &= ~(before_ & pending);
+    }
   }
 
-  ~WriteSignalsBlocked() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  ~WriteSignalsBlocked() { change_mask(SIG_SETMASK, before_); }
   WriteSignalsBlocked(const WriteSignalsBlocked&) = delete;
   WriteSignalsBlocked& operator=(const WriteSignalsBlocked&) = delete;
 
   /// Takes back what the write raised.
   void consume() noexcept {
     const timespec at_once = {};
-    ::syscall(SYS_rt_sigtimedwait, &raised_, nullptr, &at_once, kKernelSignalSet);
+    ::syscall(SYS_rt_sigtimedwait, &raised_, nullptr, &at_once, sizeof raised_);
   }
 
  private:
-  /// Only a signal that was blocked before can have been pending before.
-  void leave_those_already_pending() noexcept {
-    for (const int signal : {SIGPIPE, SIGXFSZ}) {
-      sigset_t pending;
-      if (::sigismember(&before_, signal) == 1 && ::sigpending(&pending) == 0 &&
-          ::sigismember(&pending, signal) == 1) {
-        ::sigdelset(&raised_, signal);
-      }
-    }
-  }
-
-  sigset_t before_;
-  sigset_t raised_;
+  SignalSet raised_ = only(SIGPIPE) | only(SIGXFSZ);
+  SignalSet before_;
 };
 
 /// 0 or an errno.
@@ -76,7 +75,7 @@ int write_at_once(const struct stat& target, const char* bytes, std::size_t size
     // pending for the process could not be told from it, and one for the thread not put back.
     pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
     const timespec at_once = {};
-    if (::syscall(SYS_ppoll, &room, 1, &at_once, nullptr, kKernelSignalSet) != 1 ||
+    if (::syscall(SYS_ppoll, &room, 1, &at_once, nullptr, sizeof(SignalSet)) != 1 ||
         room.revents != POLLOUT) {
       return EAGAIN;
     }
@@ -112,47 +111,61 @@ constexpr std::string_view journal_priority(LogLevel level) noexcept {
   }
 }
 
-}  // namespace
+struct Destination {
+  LogLevel threshold = LogLevel::off;
+  bool has_journal = false;
+  detail::Text<31> name;
+  std::uint64_t journal_device = 0;
+  std::uint64_t journal_inode = 0;
+};
+constinit Destination g_destination;
 
-void Reporter::open(LogLevel threshold, std::string_view name, Environment environment) noexcept {
-  threshold_ = threshold;
-  for (const char byte : name) {
-    name_ << (byte > ' ' && byte <= '~' ? byte : '?');
-  }
-  const std::string_view stream = environment.get("JOURNAL_STREAM").value_or("");
+/// DEVICE:INODE of systemd.exec(5).
+void find_journal(Destination& destination, std::string_view stream) noexcept {
   const auto device = detail::leading_number(stream);
-  const std::string_view rest = detail::after(stream, device.length);
-  if (!device.found || !detail::starts_with(rest, ":")) {
-    return;
+  const auto rest = detail::after(stream, device.length);
+  if (detail::starts_with(rest, ":")) {
+    const auto inode = detail::leading_number(detail::after(rest, 1));
+    destination.has_journal = device.found && inode.found && inode.length + 1 == rest.size();
+    destination.journal_device = device.value;
+    destination.journal_inode = inode.value;
   }
-  const auto inode = detail::leading_number(detail::after(rest, 1));
-  has_journal_ = inode.found && inode.length + 1 == rest.size();
-  journal_device_ = device.value;
-  journal_inode_ = inode.value;
 }
 
-void Reporter::write(LogLevel level, const Line& text) const noexcept {
-  const detail::ErrnoGuard guard;
+}  // namespace
+
+void open_report(LogLevel threshold, std::string_view name, Environment environment) noexcept {
+  g_destination.threshold = threshold;
+  for (const char byte : name) {
+    g_destination.name << (byte > ' ' && byte <= '~' ? byte : '?');
+  }
+  find_journal(g_destination, environment.get("JOURNAL_STREAM").value_or(""));
+}
+
+bool reported(LogLevel level) noexcept { return level <= g_destination.threshold; }
+
+void report(LogLevel level, const Line& text) noexcept {
   struct stat target;
-  if (!wants(level) || ::syscall(SYS_fstat, STDERR_FILENO, &target) != 0) {
+  if (!reported(level) || ::syscall(SYS_fstat, STDERR_FILENO, &target) != 0) {
     return;
   }
-  detail::Text<Line::capacity() + 80> line;
-  if (has_journal_ && target.st_dev == journal_device_ && target.st_ino == journal_inode_) {
+  const auto& [threshold, has_journal, name, device, inode] = g_destination;
+  Line line;
+  if (has_journal && target.st_dev == device && target.st_ino == inode) {
     line << journal_priority(level);
   }
-  line << "duende-mlock[" << ::getpid() << "] " << name_ << ": " << text << '\n';
+  line << "duende-mlock[" << ::syscall(SYS_getpid) << "] " << name.view() << ": ";
+  // The end of the line is never cut.
+  const std::size_t room = Line::capacity() - line.size() - 1;
+  line << std::string_view(text.c_str(), text.size() < room ? text.size() : room) << '\n';
   write_to_stderr(target, line);
 }
 
 void abort_daemon() noexcept {
   // Also keeps a core_pattern that is a pipe from being run, which RLIMIT_CORE does not.
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  ::syscall(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
   ::signal(SIGABRT, SIG_DFL);
-  sigset_t abort_signal;
-  ::sigemptyset(&abort_signal);
-  ::sigaddset(&abort_signal, SIGABRT);
-  ::sigprocmask(SIG_UNBLOCK, &abort_signal, nullptr);
+  change_mask(SIG_UNBLOCK, only(SIGABRT));
   ::raise(SIGABRT);
   ::_exit(128 + SIGABRT);
 }

@@ -6,25 +6,15 @@
 
 namespace duende::mlock::preload {
 
-/// Writes `duende-mlock[PID] NAME: TEXT`, to stderr as it stands at that moment.
-/// Async-signal-safe; preserves errno, the signal mask and every descriptor.
-class Reporter {
- public:
-  /// Begins to write. `name` is copied, made printable, and cut at 31 bytes. Where stderr is
-  /// the stream that JOURNAL_STREAM names (systemd.exec(5)), lines get a priority.
-  void open(LogLevel threshold, std::string_view name, Environment environment) noexcept;
-  void write(LogLevel level, const Line& text) const noexcept;
-  [[nodiscard]] constexpr bool wants(LogLevel level) const noexcept {
-    return level <= threshold_ && level != LogLevel::off;
-  }
+/// Once, before main. `name` is copied, made printable, and cut at 31 bytes. Where stderr is the
+/// stream that JOURNAL_STREAM names (systemd.exec(5)), lines get a priority.
+void open_report(LogLevel threshold, std::string_view name, Environment environment) noexcept;
 
- private:
-  LogLevel threshold_ = LogLevel::off;
-  detail::Text<31> name_;
-  bool has_journal_ = false;
-  unsigned long long journal_device_ = 0;
-  unsigned long long journal_inode_ = 0;
-};
+[[nodiscard]] bool reported(LogLevel level) noexcept;
+
+/// Writes `duende-mlock[PID] NAME: TEXT` to stderr as it stands at that moment.
+/// Async-signal-safe; preserves the signal mask and every descriptor, not errno.
+void report(LogLevel level, const Line& text) noexcept;
 
 /// SIGABRT without a core file; where the kernel drops that signal (PID 1 of a namespace),
 /// exit status 134.

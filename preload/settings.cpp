@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "settings.hpp"
 
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cstddef>
 #include <optional>
@@ -13,30 +15,32 @@ constexpr char lower(char byte) noexcept {
   return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;
 }
 
-constexpr bool equal_in_any_case(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) {
-    return false;
-  }
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) {
-      return false;
-    }
-  }
-  return true;
-}
-
-std::optional<bool> parse_bool(std::string_view value) noexcept {
-  for (const std::string_view word : {"1", "true", "yes", "on"}) {
-    if (equal_in_any_case(value, word)) {
-      return true;
-    }
-  }
-  for (const std::string_view word : {"0", "false", "no", "off"}) {
-    if (equal_in_any_case(value, word)) {
-      return false;
+/// The place of `value` in the words of `accepted`; or nothing.
+std::optional<unsigned char> word_index(std::string_view value,
+                                        std::string_view accepted) noexcept {
+  unsigned char index = 0;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i <= accepted.size(); ++i) {
+    if (i == accepted.size() || accepted[i] == ' ') {
+      if (value == std::string_view(accepted.data() + begin, i - begin)) {
+        return index;
+      }
+      begin = i + 1;
+      ++index;
     }
   }
   return std::nullopt;
+}
+
+#define BOOLEAN "1 0 true false yes no on off"
+
+std::optional<bool> parse_bool(std::string_view value) noexcept {
+  detail::Text<6> word;  // longer than the longest, so that what is cut is no word either
+  for (const char byte : value) {
+    word << lower(byte);
+  }
+  const auto index = word_index(word, BOOLEAN);
+  return index ? std::optional(*index % 2 == 0) : std::nullopt;
 }
 
 template <bool Settings::*Setting>
@@ -51,23 +55,6 @@ template <bool Settings::*Setting, bool Settings::*Explicit>
 bool explicit_boolean(std::string_view value, Settings& settings) noexcept {
   settings.*Explicit = boolean<Setting>(value, settings);
   return settings.*Explicit;
-}
-
-/// The place of `value` in the words of `accepted`, or nothing.
-constexpr std::optional<unsigned char> word_index(std::string_view value,
-                                                  std::string_view accepted) noexcept {
-  unsigned char index = 0;
-  std::size_t begin = 0;
-  for (std::size_t i = 0; i <= accepted.size(); ++i) {
-    if (i == accepted.size() || accepted[i] == ' ') {
-      if (value == std::string_view(accepted.data() + begin, i - begin)) {
-        return index;
-      }
-      begin = i + 1;
-      ++index;
-    }
-  }
-  return std::nullopt;
 }
 
 bool fork_mode(std::string_view value, Settings& settings) noexcept {
@@ -151,7 +138,6 @@ bool only(std::string_view value, Settings& settings) noexcept {
   return !malformed;
 }
 
-#define BOOLEAN "1 0 true false yes no on off"
 #define VARIABLE(name, accepted, fallback, meaning, parse) {#name, accepted, fallback, parse},
 constexpr Variable kVariables[] = {
 #include "variables.inc"
@@ -305,7 +291,8 @@ bool is_selected(const Settings& settings, std::string_view program) noexcept {
     return true;
   }
   char executable[4096];
-  const auto length = ::readlink("/proc/self/exe", executable, sizeof executable);
+  const long length =
+      ::syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable);
   return length > 0 && named({executable, static_cast<std::size_t>(length)});
 }
 

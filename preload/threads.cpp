@@ -3,8 +3,6 @@
 
 #include <pthread.h>
 
-#include <duende/mlock/detail/kernel.hpp>
-
 #include "symbols.hpp"
 
 extern "C" [[gnu::weak]] int mallopt(int parameter, int value);
@@ -32,25 +30,18 @@ bool set_default_stack(std::size_t bytes) noexcept {
 
 }  // namespace
 
-bool apply_thread_settings(const Settings& settings, const Reporter& reporter) noexcept {
-  const detail::ErrnoGuard guard;
-  bool as_asked = true;
-  const auto refused = [&](std::string_view what) {
-    as_asked = false;
-    Line line;
-    line << what << " does not hold"
-         << (settings.required ? ", and DUENDE_MLOCK_REQUIRED is on" : "")
-         << ": this C library cannot change that default; fix: glibc 2.18";
-    reporter.write(settings.required ? LogLevel::error : LogLevel::warn, line);
-  };
-  if (settings.thread_stack != 0 && !set_default_stack(settings.thread_stack)) {
-    refused("THREAD_STACK");
-  }
+bool apply_thread_settings(const Settings& settings) noexcept {
+  const bool stack = settings.thread_stack == 0 || set_default_stack(settings.thread_stack);
   // musl has no mallopt, and no more than the one heap.
-  if (settings.arenas != 0 && mallopt != nullptr && mallopt(kArenaMax, settings.arenas) != 1) {
-    refused("ARENAS");
+  const bool arenas =
+      settings.arenas == 0 || mallopt == nullptr || mallopt(kArenaMax, settings.arenas) == 1;
+  if (!stack || !arenas) {
+    Line line;
+    line << (stack ? "ARENAS" : "THREAD_STACK")
+         << " does not hold: this C library cannot change that default; fix: glibc 2.18";
+    report(settings.required ? LogLevel::error : LogLevel::warn, line);
   }
-  return as_asked;
+  return stack && arenas;
 }
 
 }  // namespace duende::mlock::preload

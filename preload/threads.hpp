@@ -8,7 +8,6 @@ namespace duende::mlock::preload {
 
 /// DUENDE_MLOCK_THREAD_STACK and DUENDE_MLOCK_ARENAS: defaults of the C library, which a program
 /// that sets its own does not see. False, and a line, where something asked for does not hold.
-[[nodiscard]] bool apply_thread_settings(const Settings& settings,
-                                         const Reporter& reporter) noexcept;
+[[nodiscard]] bool apply_thread_settings(const Settings& settings) noexcept;
 
 }  // namespace duende::mlock::preload

@@ -63,6 +63,7 @@ namespace detail {
 /// Thread-safe and async-signal-safe; never allocates; `errno` is preserved.
 [[nodiscard]] inline Result<MlockStatus> lock_with_config(const MlockConfig& config) noexcept {
 #if DUENDE_MLOCK_HAS_MLOCKALL
+  const detail::ErrnoGuard guard;
   return detail::lock_with_config(detail::kSystemKernel, config);
 #else
   if (config.required()) {
@@ -82,6 +83,7 @@ namespace detail {
 /// Thread-safe and async-signal-safe; `errno` is preserved.
 inline Result<void> unlock_all() noexcept {
 #if DUENDE_MLOCK_HAS_MLOCKALL
+  const detail::ErrnoGuard guard;
   return detail::unlock_all(detail::kSystemKernel);
 #else
   return {};
@@ -94,6 +96,7 @@ inline Result<void> unlock_all() noexcept {
 /// Thread-safe and async-signal-safe; `errno` is preserved.
 [[nodiscard]] inline std::size_t locked_bytes() noexcept {
 #if defined(__linux__)
+  const detail::ErrnoGuard guard;
   return detail::locked_bytes(detail::kSystemKernel);
 #else
   return 0;

@@ -40,22 +40,26 @@ class MlockStatus {
 
   /// One line for people, in the Rust crate's wording: `locked (4 KB)`. Never allocates.
   [[nodiscard]] constexpr detail::Text<63> message() const noexcept {
+    detail::Text<63> text;
+    append_to(text);
+    return text;
+  }
+
+  template <std::size_t Capacity>
+  constexpr void append_to(detail::Text<Capacity>& text) const noexcept {
     constexpr std::size_t kKiB = 1024;
     constexpr std::size_t kMiB = 1024 * kKiB;
-    detail::Text<63> text;
     if (is_failed()) {
-      return text << "failed (errno=" << errno_ << ')';
+      text << "failed (errno=" << errno_ << ')';
+    } else if (is_unsupported()) {
+      text << "unsupported platform";
+    } else if (bytes_locked_ >= kMiB) {
+      text << "locked (" << bytes_locked_ / kMiB << " MB)";
+    } else if (bytes_locked_ >= kKiB) {
+      text << "locked (" << bytes_locked_ / kKiB << " KB)";
+    } else {
+      text << "locked (" << bytes_locked_ << " bytes)";
     }
-    if (is_unsupported()) {
-      return text << "unsupported platform";
-    }
-    if (bytes_locked_ >= kMiB) {
-      return text << "locked (" << bytes_locked_ / kMiB << " MB)";
-    }
-    if (bytes_locked_ >= kKiB) {
-      return text << "locked (" << bytes_locked_ / kKiB << " KB)";
-    }
-    return text << "locked (" << bytes_locked_ << " bytes)";
   }
 
   friend constexpr bool operator==(const MlockStatus&, const MlockStatus&) noexcept = default;

@@ -34,8 +34,8 @@ inline constexpr int kMclOnfault = 4;  // Linux 4.4; libc headers older than tha
 inline constexpr int kMclOnfault = 0;
 #endif
 
-/// Calls whose `int` answer is 0 or an errno, unless said otherwise; `errno` itself stays as it
-/// was. All are async-signal-safe.
+/// Calls whose `int` answer is 0 or an errno, unless said otherwise. They change `errno`: whoever
+/// calls in from outside holds an ErrnoGuard. All are async-signal-safe.
 struct Kernel {
   int (*mlockall)(int flags) noexcept;
   int (*munlockall)() noexcept;
@@ -80,20 +80,10 @@ inline void close_descriptor(int file) noexcept { ::close(file); }
 #endif
 
 inline constexpr Kernel kSystemKernel = {
-    .mlockall = [](int flags) noexcept -> int {
-      const ErrnoGuard guard;
-      return ::mlockall(flags) == 0 ? 0 : errno;
-    },
-    .munlockall = []() noexcept -> int {
-      const ErrnoGuard guard;
-      return ::munlockall() == 0 ? 0 : errno;
-    },
-    .open_file = [](const char* path) noexcept -> int {
-      const ErrnoGuard guard;
-      return open_for_reading(path);
-    },
+    .mlockall = [](int flags) noexcept -> int { return ::mlockall(flags) == 0 ? 0 : errno; },
+    .munlockall = []() noexcept -> int { return ::munlockall() == 0 ? 0 : errno; },
+    .open_file = [](const char* path) noexcept -> int { return open_for_reading(path); },
     .read_file = [](int file, char* buffer, std::size_t size) noexcept -> std::size_t {
-      const ErrnoGuard guard;
       for (;;) {
         const long count = read_some(file, buffer, size);
         if (count >= 0) {
@@ -104,10 +94,7 @@ inline constexpr Kernel kSystemKernel = {
         }
       }
     },
-    .close_file = [](int file) noexcept -> void {
-      const ErrnoGuard guard;
-      close_descriptor(file);
-    },
+    .close_file = [](int file) noexcept -> void { close_descriptor(file); },
 };
 #endif
 

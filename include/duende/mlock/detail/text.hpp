@@ -36,21 +36,11 @@ class Text {
   template <std::integral Integer>
   constexpr Text& operator<<(Integer number) noexcept {
     using Unsigned = unsigned long long;
-    auto magnitude = static_cast<Unsigned>(number);
     if (number < 0) {
       *this << '-';
-      magnitude = Unsigned{0} - magnitude;  // right for the most negative value as well
+      return append_decimal(Unsigned{0} - static_cast<Unsigned>(number));
     }
-    char digits[20] = {};  // 2^64 has 20 digits
-    std::size_t count = 0;
-    do {
-      digits[count++] = static_cast<char>('0' + magnitude % 10);
-      magnitude /= 10;
-    } while (magnitude != 0);
-    while (count != 0) {
-      *this << digits[--count];
-    }
-    return *this;
+    return append_decimal(static_cast<Unsigned>(number));
   }
 
   [[nodiscard]] constexpr std::string_view view() const noexcept { return {bytes_, size_}; }
@@ -62,6 +52,19 @@ class Text {
   static constexpr std::size_t capacity() noexcept { return Capacity; }
 
  private:
+  constexpr Text& append_decimal(unsigned long long number) noexcept {
+    char digits[20] = {};  // 2^64 has 20 digits
+    std::size_t count = 0;
+    do {
+      digits[count++] = static_cast<char>('0' + number % 10);
+      number /= 10;
+    } while (number != 0);
+    while (count != 0) {
+      *this << digits[--count];
+    }
+    return *this;
+  }
+
   char bytes_[Capacity + 1] = {};  // stays NUL-terminated: the last byte is never written
   std::size_t size_ = 0;
   bool truncated_ = false;
