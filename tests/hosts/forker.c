@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Forks in the way its first argument says, and prints what /proc says of each process.
+// forker tree|thread|orphan|cost MIB; forker drop UID.
+#define _GNU_SOURCE  // setresuid
+#include <errno.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "host.h"
+
+static const size_t kMiB = 1024 * 1024;
+
+// Larger than what the kernel maps around one fault, and never read: only a shim that makes the
+// constants resident brings it in.
+const volatile char kConstants[2 * 1024 * 1024] = {1};
+
+static void dump(const char* who) {
+  say("== %s\n", who);
+  copy_file("/proc/self/status");
+  copy_file("/proc/self/smaps_rollup");
+  copy_file("/proc/self/smaps");
+}
+
+static void wait_for(pid_t child) {
+  int status = 0;
+  expect(child > 0 && waitpid(child, &status, 0) == child, "waitpid");
+  if (WIFSIGNALED(status)) {
+    say("== wait\nsignal %d\n", WTERMSIG(status));
+  } else {
+    say("== wait\nexit %d\n", WEXITSTATUS(status));
+  }
+}
+
+static void fork_tree(void) {
+  dump("parent");
+  const pid_t child = fork();
+  if (child == 0) {
+    dump("child");
+    const pid_t grandchild = fork();
+    if (grandchild == 0) {
+      dump("grandchild");
+      _exit(0);
+    }
+    wait_for(grandchild);
+    _exit(0);
+  }
+  wait_for(child);
+}
+
+static void* fork_in_thread(void* unused) {
+  (void)unused;
+  fork_tree();
+  return NULL;
+}
+
+static void fork_from_thread(void) {
+  pthread_t thread;
+  expect(pthread_create(&thread, NULL, fork_in_thread, NULL) == 0, "pthread_create");
+  expect(pthread_join(thread, NULL) == 0, "pthread_join");
+}
+
+/// The child speaks once its parent has gone: when the pipe that only the parent holds ends.
+static void fork_orphan(void) {
+  int alive[2];
+  expect(pipe(alive) == 0, "pipe");
+  if (fork() != 0) {
+    _exit(0);
+  }
+  close(alive[1]);
+  char byte;
+  expect(read(alive[0], &byte, 1) == 0, "read");
+  dump("child");
+}
+
+/// What the child has spent before its first statement, the least of five: processor time, so that
+/// neither fork itself, which the parent pays, nor a busy machine counts.
+static void print_cost(void) {
+  long long least = 1LL << 62;
+  for (int i = 0; i < 5; ++i) {
+    int answer[2];
+    expect(pipe(answer) == 0, "pipe");
+    const pid_t child = fork();
+    if (child == 0) {
+      struct timespec spent;
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+      _exit(write(answer[1], &spent, sizeof spent) != sizeof spent);
+    }
+    struct timespec spent;
+    expect(read(answer[0], &spent, sizeof spent) == sizeof spent, "read");
+    close(answer[0]);
+    close(answer[1]);
+    expect(waitpid(child, NULL, 0) == child, "waitpid");
+    const long long nanoseconds = spent.tv_sec * 1000000000LL + spent.tv_nsec;
+    least = nanoseconds < least ? nanoseconds : least;
+  }
+  say("nanoseconds %lld\n", least);
+}
+
+static void* touch(void* block) { return memset(block, 1, kMiB); }
+
+/// A daemon that gives up root, and whose child then needs memory.
+static void drop_and_allocate(uid_t user) {
+  expect(setresuid(user, user, user) == 0, "setresuid");
+  const pid_t child = fork();
+  if (child == 0) {
+    char* const block = malloc(100 * kMiB);
+    expect(block != NULL, "malloc of 100 MiB");
+    memset(block, 1, 100 * kMiB);
+    pthread_t thread;
+    expect(pthread_create(&thread, NULL, touch, block) == 0, "pthread_create");
+    expect(pthread_join(thread, NULL) == 0, "pthread_join");
+    say("== child\n");
+    copy_file("/proc/self/status");
+    _exit(0);
+  }
+  wait_for(child);
+}
+
+int main(int count, char** arguments) {
+  expect(count == 3, "two arguments");
+  const char* const way = arguments[1];
+  const unsigned long number = strtoul(arguments[2], NULL, 10);
+  if (strcmp(way, "drop") == 0) {
+    drop_and_allocate((uid_t)number);
+    return 0;
+  }
+  char* const ballast = malloc(number * kMiB + 1);
+  expect(ballast != NULL, "ballast");
+  memset(ballast, 1, number * kMiB + 1);
+  if (strcmp(way, "tree") == 0) {
+    fork_tree();
+  } else if (strcmp(way, "thread") == 0) {
+    fork_from_thread();
+  } else if (strcmp(way, "orphan") == 0) {
+    fork_orphan();
+  } else {
+    expect(strcmp(way, "cost") == 0, "a way to fork");
+    print_cost();
+  }
+  return kConstants[0] - 1 + (ballast[0] - 1);
+}
