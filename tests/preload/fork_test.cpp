@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What a forked child has: the lock in every mode and way to fork, no copies, its code resident.
+#include <doctest/doctest.h>
+#include <algorithm>
+#include <cstdio>
+
+#include "precondition.hpp"
+#include "procfs.hpp"
+#include "shim.hpp"
+
+namespace duende::mlock::test {
+
+namespace {
+
+constexpr std::string_view kLarge = "512";       // MiB of the parent
+constexpr std::uint64_t kMostCopied = 4 * 1024;  // KiB
+
+/// Host `forker` under the library, run by root: nothing is held back for a limit.
+Launch forker(std::string_view way, std::string_view number, const Names& variables = {}) {
+  Launch launch = shimmed("forker", {std::string(way), std::string(number)}, variables);
+  launch.identity = Identity::root;
+  return launch;
+}
+
+bool root_is_missing() {
+  const auto missing = missing_for(Identity::root);
+  return missing && skip(*missing);
+}
+
+enum class Lock : unsigned char { none, on_fault, populated };
+
+/// `who` in the host's output has everything locked in that way.
+void check_lock(const Finished& finished, std::string_view who, Lock lock) {
+  CAPTURE(who);
+  const std::string_view text = section(finished.out, who);
+  REQUIRE(!text.empty());
+  CHECK((number(text, "VmLck:") > 0) == (lock != Lock::none));
+  for (const SmapsEntry& entry : parse_smaps(text)) {
+    if (entry.is("io") || entry.is("pf") || entry.size == 0) {
+      continue;  // the kernel's own pages are never locked
+    }
+    CAPTURE(entry.path);
+    CAPTURE(entry.permissions);
+    if (entry.inode != 0 || entry.path == "[heap]" || entry.path == "[stack]") {
+      CHECK(entry.is("lo") == (lock != Lock::none));
+      CHECK(entry.is("lf") == (lock == Lock::on_fault));
+    }
+  }
+}
+
+void check_code_is_resident(const Finished& finished, std::string_view who) {
+  CAPTURE(who);
+  const auto code = code_mappings(parse_smaps(section(finished.out, who)));
+  CHECK(code.size() >= 6);  // of the program, the C library and the loader at least
+  for (const SmapsEntry& entry : code) {
+    CAPTURE(entry.path);
+    CAPTURE(entry.permissions);
+    CHECK(entry.resident == entry.size);
+  }
+}
+
+std::uint64_t cost(std::string_view mode) {
+  const std::string fork = "FORK=" + std::string(mode);
+  const Finished finished = run(forker("cost", kLarge, {fork}));
+  REQUIRE(finished.how() == "exit 0");
+  return number(finished.out, "nanoseconds");
+}
+
+/// A text that ends with the fix, which a child cannot take from its parent's environment.
+std::string without_fix(std::string_view err) {
+  return std::string(err.substr(0, err.find("; fix: ")));
+}
+
+}  // namespace
+
+TEST_SUITE("root") {
+  TEST_CASE("every mode, every way to fork: parent, child and grandchild") {
+    struct {
+      std::string_view mode;
+      std::string_view onfault;
+      Lock parent;
+      Lock child;
+    } const rows[] = {
+        {"FORK=", "ONFAULT=", Lock::on_fault, Lock::on_fault},
+        {"FORK=lazy", "ONFAULT=1", Lock::on_fault, Lock::on_fault},
+        {"FORK=lazy", "ONFAULT=0", Lock::populated, Lock::on_fault},
+        {"FORK=full", "ONFAULT=1", Lock::on_fault, Lock::populated},
+        {"FORK=full", "ONFAULT=0", Lock::populated, Lock::populated},
+        {"FORK=off", "ONFAULT=1", Lock::on_fault, Lock::none},
+        {"FORK=off", "ONFAULT=0", Lock::populated, Lock::none},
+    };
+    if (root_is_missing()) {
+      return;
+    }
+    for (const auto& row : rows) {
+      for (const std::string_view way : {"tree", "thread"}) {
+        CAPTURE(row.mode);
+        CAPTURE(row.onfault);
+        CAPTURE(way);
+        const Finished finished = run(forker(way, "1", {row.mode, row.onfault}));
+        CHECK(finished.how() == "exit 0");
+        check_lock(finished, "parent", row.parent);
+        check_lock(finished, "child", row.child);
+        check_lock(finished, "grandchild", row.child);
+        CHECK(finished.err.find("after fork") == std::string::npos);
+      }
+    }
+  }
+
+  TEST_CASE("code and constants of program and libraries are resident, in parent and child") {
+    if (root_is_missing()) {
+      return;
+    }
+    for (const std::string_view onfault : {"ONFAULT=1", "ONFAULT=0"}) {
+      CAPTURE(onfault);
+      const Finished finished = run(forker("tree", "1", {onfault}));
+      for (const std::string_view who : {"parent", "child", "grandchild"}) {
+        check_code_is_resident(finished, who);
+      }
+    }
+    Launch bare = plain("forker", {"tree", "1"});
+    const auto smaps = parse_smaps(section(run(bare).out, "parent"));
+    const auto code = code_mappings(smaps);
+    CHECK(std::any_of(code.begin(), code.end(),
+                      [](const SmapsEntry& entry) { return entry.resident < entry.size; }));
+  }
+
+  TEST_CASE("nothing is copied with lazy, everything with full, of 512 MiB") {
+    if (root_is_missing()) {
+      return;
+    }
+    struct {
+      std::string_view variable;
+      bool copies;
+    } const rows[] = {{"FORK=lazy", false}, {"FORK=off", false}, {"FORK=full", true}};
+    for (const auto& row : rows) {
+      const Finished finished = run(forker("tree", kLarge, {row.variable}));
+      const auto dirty = number(section(finished.out, "child"), "Private_Dirty:");
+      CAPTURE(row.variable);
+      CHECK(finished.how() == "exit 0");
+      CHECK((dirty < kMostCopied) == !row.copies);
+    }
+    // Populated from the start as well.
+    const Finished finished = run(forker("tree", kLarge, {"FORK=lazy", "ONFAULT=0"}));
+    CHECK(number(section(finished.out, "child"), "Private_Dirty:") < kMostCopied);
+  }
+
+  TEST_CASE("a child stays locked after its parent has gone") {
+    if (root_is_missing()) {
+      return;
+    }
+    for (const std::string_view mode : {"FORK=lazy", "FORK=full"}) {
+      const Finished finished = run(forker("orphan", "16", {mode}));
+      const std::string_view child = section(finished.out, "child");
+      CAPTURE(mode);
+      REQUIRE(!child.empty());
+      CHECK(number(child, "VmLck:") > 16 * 1024);
+      CHECK(number(child, "Locked:") > 16 * 1024);
+      check_code_is_resident(finished, "child");
+    }
+  }
+
+  TEST_CASE("a child of a daemon that dropped root can allocate beyond the limit") {
+    if (root_is_missing()) {
+      return;
+    }
+    for (const rlim_t limit : {rlim_t{0}, 64 * kKiB, kDefaultLimit}) {
+      for (const std::string_view mode : {"FORK=lazy", "FORK=full", "FORK=off"}) {
+        Launch launch = forker("drop", std::to_string(kUser), {mode});
+        limit_locking(launch, limit);
+        const Finished finished = run(launch);
+        CAPTURE(limit);
+        CAPTURE(mode);
+        CHECK(finished.how() == "exit 0");
+        CHECK(section(finished.out, "wait") == "exit 0\n");
+      }
+    }
+  }
+
+  TEST_CASE("a required child that cannot lock aborts; its parent does not") {
+    if (root_is_missing()) {
+      return;
+    }
+    Launch launch = forker("drop", std::to_string(kUser), {"REQUIRED=1"});
+    limit_locking(launch, 64 * kKiB);
+    const Finished finished = run(launch);
+    CHECK(finished.how() == "exit 0");
+    CHECK(section(finished.out, "wait") == "signal 6\n");
+    CHECK(section(finished.out, "child").empty());
+    CHECK(finished.err.find("] forker: after fork: " + expected::not_locked(true)) !=
+          std::string::npos);
+  }
+
+  TEST_CASE("with debug, a child says that it is locked; without, it is silent") {
+    if (root_is_missing()) {
+      return;
+    }
+    for (const bool debug : {true, false}) {
+      const Finished finished = run(forker("tree", "1", {debug ? "LOG=debug" : "LOG=info"}));
+      CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == (debug ? 3 : 1));
+      CHECK((finished.err.find(": after fork: locked (") != std::string::npos) == debug);
+    }
+  }
+}
+
+TEST_SUITE("cost") {
+  TEST_CASE("lazy is at least 20 times cheaper than full, of 512 MiB") {
+    if (root_is_missing()) {
+      return;
+    }
+    const auto lazy = cost("lazy");
+    const auto full = cost("full");
+    const auto off = cost("off");
+    std::printf("fork of 512 MiB: off %llu us, lazy %llu us, full %llu us: full/lazy %.1f\n",
+                static_cast<unsigned long long>(off / 1000),
+                static_cast<unsigned long long>(lazy / 1000),
+                static_cast<unsigned long long>(full / 1000),
+                static_cast<double>(full) / static_cast<double>(lazy));
+    CHECK(full >= 20 * lazy);
+  }
+}
+
+TEST_SUITE("user") {
+  TEST_CASE("under a limit, children are locked as their parent is: what is there, nothing later") {
+    if (const auto missing = missing_for(Identity::user)) {
+      skip(*missing);
+      return;
+    }
+    Launch launch = shimmed("forker", {"tree", "1"});
+    launch.identity = Identity::user;
+    limit_locking(launch, kDefaultLimit);
+    const Finished finished = run(launch);
+    CHECK(finished.how() == "exit 0");
+    for (const std::string_view who : {"parent", "child", "grandchild"}) {
+      CAPTURE(who);
+      CHECK(number(section(finished.out, who), "VmLck:") > 0);
+      CHECK(number(section(finished.out, who), "VmLck:") <
+            number(section(finished.out, who), "VmSize:"));
+    }
+    CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
+  }
+
+  TEST_CASE("a child too large for the limit says so, and runs") {
+    if (const auto missing = missing_for(Identity::user)) {
+      skip(*missing);
+      return;
+    }
+    Launch launch = shimmed("forker", {"tree", "16"});
+    launch.identity = Identity::user;
+    limit_locking(launch, kDefaultLimit);
+    const Finished finished = run(launch);
+    CHECK(finished.how() == "exit 0");
+    CHECK(number(section(finished.out, "child"), "VmLck:") == 0);
+    const std::string_view child = finished.err;
+    const std::string text = without_fix(child.substr(child.find("after fork: ")));
+    const std::string pattern =
+        without_fix("after fork: " + expected::too_large(kDefaultLimit, Identity::user, false));
+    CHECK(text == with_numbers_of(pattern, text));
+  }
+}
+
+}  // namespace duende::mlock::test

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "shim.hpp"
+
+#include <sys/prctl.h>
+#include <algorithm>
+
+#include <duende/mlock/status.hpp>
+
+#include "procfs.hpp"
+
+namespace duende::mlock::test {
+
+namespace {
+
+constexpr std::string_view kVariablePrefix = "DUENDE_MLOCK_";
+constexpr std::string_view kKnownHost = "KUBERNETES_SERVICE_HOST=10.0.0.1";
+
+constexpr std::string_view kFixExempt =
+    "; fix: keep the container's user root: Kubernetes sets no memlock limit";
+constexpr std::string_view kFixLimit =
+    "; fix: run the container as root, with IPC_LOCK in securityContext.capabilities.add";
+constexpr std::string_view kFixNamespace =
+    "; fix: raise the hard limit of whoever creates the user namespace (the user's LimitMEMLOCK= "
+    "or limits.conf), beforehand";
+
+std::string not_exempt(Identity identity) {
+  if (identity == Identity::root_of_namespace) {
+    return ", and CAP_IPC_LOCK does not count: it is held only in a user namespace" +
+           std::string(kFixNamespace);
+  }
+  const bool bounding = ::prctl(PR_CAPBSET_READ, kCapIpcLock, 0, 0, 0) == 1;
+  return std::string(bounding ? ", and CAP_IPC_LOCK is in the bounding set but not effective"
+                              : ", and CAP_IPC_LOCK is not in the bounding set") +
+         std::string(kFixLimit);
+}
+
+std::string failed_with(bool required, std::string_view errno_name) {
+  return expected::not_locked(required) +
+         (required ? "mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) failed with "
+                   : "mlockall(MCL_CURRENT|MCL_ONFAULT) failed with ") +
+         std::string(errno_name) + ": ";
+}
+
+std::uint64_t bytes_of(std::string_view text, std::string_view key) {
+  return number(text, key) * 1024;
+}
+
+}  // namespace
+
+Launch plain(const std::string& host, std::vector<std::string> arguments) {
+  Launch launch;
+  launch.arguments = {Stage::get().host(host)};
+  launch.arguments.insert(launch.arguments.end(), arguments.begin(), arguments.end());
+  return launch;
+}
+
+Launch shimmed(const std::string& host, std::vector<std::string> arguments,
+               const Names& variables) {
+  Launch launch = plain(host, std::move(arguments));
+  launch.environment = {"LD_PRELOAD=" + Stage::get().library(), std::string(kKnownHost)};
+  add_variables(launch, variables);
+  return launch;
+}
+
+void add_variables(Launch& launch, const Names& variables) {
+  for (const std::string_view variable : variables) {
+    launch.environment.push_back(std::string(kVariablePrefix) + std::string(variable));
+  }
+}
+
+void limit_locking(Launch& launch, rlim_t bytes) { limit_locking(launch, bytes, bytes); }
+
+void limit_locking(Launch& launch, rlim_t soft, rlim_t hard) {
+  launch.limits.push_back({RLIMIT_MEMLOCK, {soft, hard}});
+}
+
+std::string missing_for_limit(rlim_t bytes) {
+  rlimit found;
+  if (has_capability(kCapSysResource) ||
+      (::getrlimit(RLIMIT_MEMLOCK, &found) == 0 && bytes <= found.rlim_max)) {
+    return {};
+  }
+  return "RLIMIT_MEMLOCK of " + expected::limit(bytes) + ": the hard limit is " +
+         expected::limit(found.rlim_max);
+}
+
+std::string line_of(const Finished& finished, std::string_view program, std::string_view text) {
+  return "duende-mlock[" + std::to_string(finished.pid) + "] " + std::string(program) + ": " +
+         std::string(text) + '\n';
+}
+
+std::string with_numbers_of(std::string_view pattern, std::string_view actual) {
+  const auto is_digit = [](char byte) { return byte >= '0' && byte <= '9'; };
+  std::string result;
+  std::size_t at = 0;
+  for (const char byte : pattern) {
+    if (byte != '#') {
+      result += byte;
+      ++at;
+      continue;
+    }
+    while (at < actual.size() && is_digit(actual[at])) {
+      result += actual[at++];
+    }
+  }
+  return result;
+}
+
+std::uint64_t locked_at_main(const Finished& finished) {
+  return finished.out.empty() ? 0 : bytes_of(finished.out, "VmLck:");
+}
+std::uint64_t address_space_at_main(const Finished& finished) {
+  return bytes_of(finished.out, "VmSize:");
+}
+std::uint64_t locked_after_mapping(const Finished& finished) {
+  const std::string_view text = section(finished.out, "mapped");
+  return text.empty() ? 0 : bytes_of(text, "VmLck:");
+}
+
+namespace expected {
+
+std::string limit(rlim_t bytes) {
+  return bytes == RLIM_INFINITY ? "infinite" : std::to_string(bytes / kKiB) + " KiB";
+}
+
+std::string locked(std::uint64_t bytes, std::string_view what) {
+  return std::string(MlockStatus::Locked(bytes).message().view()) + ": " + std::string(what);
+}
+
+std::string exempt(std::uint64_t bytes, rlim_t bound) {
+  return locked(bytes, "current and future, on-fault") +
+         "; once CAP_IPC_LOCK is dropped, allocations beyond RLIMIT_MEMLOCK (" + limit(bound) +
+         ") will fail" + std::string(kFixExempt);
+}
+
+std::string current_only(std::uint64_t bytes, rlim_t bound, Identity identity) {
+  return locked(bytes, "current, on-fault") + "; not future: allocations beyond RLIMIT_MEMLOCK (" +
+         limit(bound) + ") would fail" + not_exempt(identity);
+}
+
+std::string headroom(std::uint64_t bytes, rlim_t bound, Identity identity) {
+  return locked(bytes, "current and future, on-fault") + "; allocations beyond RLIMIT_MEMLOCK (" +
+         limit(bound) + ") will fail, " + std::to_string((bound - std::min(bytes, bound)) / kKiB) +
+         " KiB are left" + not_exempt(identity);
+}
+
+std::string no_limit_at_all(Identity identity, bool required) {
+  return failed_with(required, "EPERM") + "RLIMIT_MEMLOCK is 0" + not_exempt(identity);
+}
+
+std::string too_large(rlim_t bound, Identity identity, bool required) {
+  return failed_with(required, "ENOMEM") + "the address space (# KiB) exceeds RLIMIT_MEMLOCK (" +
+         limit(bound) + ')' + not_exempt(identity);
+}
+
+std::string refused_by_seccomp() {
+  return not_locked(false) +
+         "mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) failed with EPERM: a seccomp filter refuses "
+         "mlockall; fix: allow mlockall in the filter";
+}
+
+std::string not_honoured() {
+  return not_locked(false) +
+         "mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was built "
+         "with, ignores it; fix: run it outside of that";
+}
+
+std::string not_locked(bool required) {
+  return required ? "not locked, and DUENDE_MLOCK_REQUIRED is on: " : "not locked: ";
+}
+
+std::string nothing_to_lock() {
+  return "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off";
+}
+
+std::string onfault_of_nothing() {
+  return "DUENDE_MLOCK_ONFAULT=1 asks for nothing with CURRENT=0 and FUTURE=0 (mlockall answers "
+         "EINVAL); leave it out, or set one of the two";
+}
+
+std::string bad_value(std::string_view name, std::string_view quoted) {
+  const auto all = variables();
+  const auto* const variable = &*std::find_if(
+      all.begin(), all.end(), [&](const Variable& each) { return each.name == name; });
+  return "DUENDE_MLOCK_" + std::string(name) + '=' + std::string(quoted) +
+         " is not one of: " + std::string(variable->accepted) + "; the default is " +
+         std::string(variable->fallback);
+}
+
+std::string unknown_name(std::string_view quoted, std::string_view nearest) {
+  return "unknown variable " + std::string(quoted) + "; the nearest known one is DUENDE_MLOCK_" +
+         std::string(nearest);
+}
+
+std::span<const Variable> variables() {
+  constexpr static std::string_view kBoolean = "1 0 true false yes no on off";
+  constexpr static Variable kVariables[] = {
+      {"CURRENT", kBoolean, "1"},
+      {"FUTURE", kBoolean, "1"},
+      {"ONFAULT", kBoolean, "1"},
+      {"REQUIRED", kBoolean, "0"},
+      {"FORK", "lazy full off", "lazy"},
+      {"RAISE_LIMIT", kBoolean, "1"},
+      {"LOG", "off error warn info debug", "info"},
+  };
+  return kVariables;
+}
+
+}  // namespace expected
+
+}  // namespace duende::mlock::test
