@@ -36,6 +36,8 @@ const Stage& Stage::get() {
 }
 
 Stage::Stage() {
+  const std::string library = variable("DUENDE_MLOCK_LIBRARY");
+  const std::string hosts = variable("DUENDE_MLOCK_HOSTS");
   std::string name = (fs::temp_directory_path() / "duende-mlock-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) {
     throw std::runtime_error("mkdtemp " + name);
@@ -43,8 +45,8 @@ Stage::Stage() {
   folder_ = name;
   library_ = folder_ + "/preload.so";
   fs::permissions(folder_, kEverybodyRuns);
-  place(variable("DUENDE_MLOCK_LIBRARY"), library_);
-  for (const auto& entry : fs::directory_iterator(variable("DUENDE_MLOCK_HOSTS"))) {
+  place(library, library_);
+  for (const auto& entry : fs::directory_iterator(hosts)) {
     if (entry.is_regular_file() && ::access(entry.path().c_str(), X_OK) == 0) {
       place(entry.path(), host(entry.path().filename().string()));
     }
