@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=sh
+#
+# What the tests of the command share. Each test starts with
+#   . "$(dirname "$0")/common.sh"
+# calls in_both_shells with its functions, which run the command as mlock, and ends with finish.
+
+set -u
+
+here=$(cd -- "$(dirname "$0")" && pwd)
+library=${DUENDE_MLOCK_LIBRARY:-$here/../../build/preload/libduende_mlock_preload.so}
+command=${DUENDE_MLOCK_COMMAND:-$here/../../scripts/duende-mlock}
+# The library under test knows no such variables, and shall find none.
+unset DUENDE_MLOCK_LIBRARY DUENDE_MLOCK_COMMAND LD_PRELOAD
+export LC_ALL=C
+
+shell=dash
+failures=0
+checks=0
+
+skip() {
+    echo "skipped: $1"
+    exit 77
+}
+
+need() {
+    for tool; do
+        command -v "$tool" >/dev/null || skip "there is no $tool here"
+    done
+}
+
+need_library() {
+    [ -r "$library" ] || skip "there is no library $library"
+    library=$(readlink -f "$library")
+}
+
+need_root() {
+    [ "$(id -u)" = 0 ] || skip "this takes root"
+}
+
+need dash busybox
+[ -r "$command" ] || skip "there is no command $command"
+command=$(readlink -f "$command")
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+
+printf 'dash\nbusybox sh\n' >"$scratch/shells"
+
+# Under busybox sh, the other tools are those of busybox as well.
+mkdir "$scratch/busybox"
+for tool in awk cat dd grep id ls mkdir mv od readlink sed sort stat tr; do
+    ln -s "$(command -v busybox)" "$scratch/busybox/$tool"
+done
+
+# The command under the shell of the moment, with $environment (NAME=VALUE...) besides. Sets output,
+# errors and status.
+environment=
+mlock() {
+    path=$PATH
+    [ "$shell" = dash ] || path=$scratch/busybox:$PATH
+    # shellcheck disable=SC2086 # several words
+    env PATH="$path" $environment $shell "$command" "$@" >"$scratch/output" 2>"$scratch/errors"
+    status=$?
+    output=$(cat "$scratch/output")
+    errors=$(cat "$scratch/errors")
+}
+
+fail() {
+    failures=$((failures + 1))
+    printf 'FAILED (%s): %s\n' "$shell" "$1"
+    printf '  status %s\n  output %s\n  errors %s\n' "${status-}" "${output-}" "${errors-}"
+}
+
+# expect DESCRIPTION TEST...: TEST is a command that has to succeed
+expect() {
+    checks=$((checks + 1))
+    what=$1
+    shift
+    "$@" || fail "$what"
+}
+
+# contains TEXT PART
+contains() {
+    case $1 in
+        *"$2"*) ;;
+        *) false ;;
+    esac
+}
+
+lacks() {
+    ! contains "$1" "$2"
+}
+
+# has_line TEXT LINE: LINE is a whole line of TEXT
+has_line() {
+    contains "
+$1
+" "
+$2
+"
+}
+
+# in_both_shells FUNCTION...
+in_both_shells() {
+    for function; do
+        while read -r shell <&7; do
+            "$function"
+        done 7<"$scratch/shells"
+    done
+}
+
+finish() {
+    echo "$((checks)) checks, $failures failed"
+    [ "$failures" = 0 ]
+    exit
+}

@@ -1,0 +1,135 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# "systemd" prints the drop-in that the unit files call for, and installs the same one.
+. "$(dirname "$0")/common.sh"
+need_library
+
+root=$scratch/root
+units=$root/usr/lib/systemd/system
+mkdir -p "$units"
+
+# unit NAME LINE...: a service with these lines
+unit() {
+    name=$1
+    shift
+    printf '%s\n' '[Unit]' 'User=not-this' '[Service]' "$@" >"$units/$name"
+}
+
+drop_in() {
+    mlock systemd --library "$library" --root "$root" "$@"
+}
+
+has() {
+    expect "$1: $2" has_line "$output" "$2"
+}
+
+hasnt() {
+    expect "$1: no $2" lacks "$output" "
+$2"
+}
+
+test_plain() {
+    unit plain.service 'ExecStart=/bin/cat'
+    drop_in plain
+    expect "no diagnostics" [ "$status:$errors" = 0: ]
+    for line in '[Service]' "Environment=LD_PRELOAD=$library" LimitMEMLOCK=infinity \
+        OOMScoreAdjust=-900; do
+        has "root" "$line"
+    done
+    for line in Ambient Capability SystemCall Restrict BindRead; do
+        hasnt "root" "$line"
+    done
+    expect "each line is explained" every_line_is_explained
+    drop_in --swap-device --required --only='a b%"' plain.service
+    has "settings" Environment=DUENDE_MLOCK_PROFILE=swap-device
+    has "settings" Environment=DUENDE_MLOCK_REQUIRED=1
+    has "settings are quoted" 'Environment="DUENDE_MLOCK_ONLY=a b%%\""'
+    has "a swap device" OOMScoreAdjust=-1000
+}
+
+every_line_is_explained() {
+    printf '%s\n' "$output" | awk '
+        /^#/ { explained = 1; next }
+        /^$/ { explained = 0; next }
+        /^\[/ { next }
+        !explained { exit 1 }'
+}
+
+test_user() {
+    unit user.service 'User=nobody' 'ExecStart=/bin/cat' 'SystemCallFilter=@system-service' \
+        'RestrictRealtime=yes' 'CapabilityBoundingSet=CAP_CHOWN'
+    drop_in user
+    has "a user" AmbientCapabilities=CAP_IPC_LOCK
+    has "a bounding set" CapabilityBoundingSet=CAP_IPC_LOCK
+    has "a filter" SystemCallFilter=@memlock
+    hasnt "no real time" RestrictRealtime
+    drop_in --swap-device user
+    has "a swap device" "AmbientCapabilities=CAP_IPC_LOCK CAP_SYS_RESOURCE CAP_SYS_NICE"
+    has "a swap device" "SystemCallFilter=@memlock sched_setscheduler"
+    has "a swap device" RestrictRealtime=no
+    drop_in --swap-device --no-io-flusher --realtime=0 user
+    has "no more than the lock" AmbientCapabilities=CAP_IPC_LOCK
+    unit dynamic.service 'DynamicUser=yes' 'ExecStart=/bin/cat'
+    drop_in dynamic
+    has "a dynamic user" AmbientCapabilities=CAP_IPC_LOCK
+    unit root.service 'User=root' 'ExecStart=/bin/cat'
+    drop_in root
+    hasnt "root by name" Ambient
+    unit 'instance@.service' 'ExecStart=/bin/cat'
+    mkdir -p "$root/etc/systemd/system/instance@.service.d"
+    printf '[Service]\nUser = nobody\n' >"$root/etc/systemd/system/instance@.service.d/x.conf"
+    drop_in instance@1
+    has "a template and its drop-in" AmbientCapabilities=CAP_IPC_LOCK
+}
+
+test_surroundings() {
+    unit preloads.service 'Environment=A=b LD_PRELOAD=/usr/lib/libother.so' 'ExecStart=/bin/cat'
+    drop_in preloads
+    has "what is preloaded stays" "Environment=LD_PRELOAD=$library:/usr/lib/libother.so"
+    unit rooted.service 'RootDirectory=/srv' 'ExecStart=/bin/cat'
+    drop_in rooted
+    has "a root folder" "BindReadOnlyPaths=$library"
+    mkdir -p "$root/bin"
+    cp "$(command -v cat)" "$root/bin/setuid" && chmod u+s "$root/bin/setuid"
+    unit setuid.service 'ExecStart=-/bin/setuid --option'
+    drop_in setuid
+    expect "a program out of reach" contains "$errors" "set-user-ID bit"
+    drop_in missing
+    expect "a unit that is not there" contains "$errors" "there is no unit missing.service"
+    expect "has a drop-in even so" has_line "$output" LimitMEMLOCK=infinity
+    drop_in --install missing
+    expect "but none is installed" [ "$status" = 1 ]
+}
+
+test_install() {
+    unit plain.service 'User=nobody' 'ExecStart=/bin/cat'
+    file=$root/etc/systemd/system/plain.service.d/50-duende-mlock.conf
+    rm -f "$file"
+    drop_in --required plain
+    printf '%s\n' "$output" >"$scratch/printed"
+    expect "printing installs nothing" [ ! -e "$file" ]
+    drop_in --required plain --install
+    expect "installing says where" contains "$output" "$file"
+    expect "what is printed is installed" cmp -s "$scratch/printed" "$file"
+    drop_in --required plain --install
+    expect "and again" cmp -s "$scratch/printed" "$file"
+    expect "without leaving anything" [ "$(ls -A "${file%/*}")" = "${file##*/}" ]
+}
+
+in_both_shells test_plain test_user test_surroundings test_install
+
+# systemd's own opinion of the lines
+if command -v systemd-analyze >/dev/null && mkdir -p "$scratch/verify"; then
+    unit all.service 'ExecStart=/bin/cat' 'User=nobody' 'SystemCallFilter=@system-service' \
+        'RestrictRealtime=yes' 'RootDirectory=/' 'CapabilityBoundingSet=CAP_CHOWN'
+    drop_in --swap-device --only='a b' all
+    cp "$units/all.service" "$scratch/verify/"
+    mkdir "$scratch/verify/all.service.d"
+    printf '%s\n' "$output" >"$scratch/verify/all.service.d/x.conf"
+    errors=$(systemd-analyze verify "$scratch/verify/all.service" 2>&1 | grep x.conf)
+    expect "systemd-analyze finds nothing in the drop-in" [ -z "$errors" ]
+    echo 'NoSuchSetting=1' >>"$scratch/verify/all.service.d/x.conf"
+    errors=$(systemd-analyze verify "$scratch/verify/all.service" 2>&1 | grep x.conf)
+    expect "it did look at it" [ -n "$errors" ]
+fi
+finish
