@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// An outcome in words: the whole line for every failure, errno, limit, capability and host.
+#include "preload/diagnose.hpp"
+
+#include <cerrno>
+#include <string>
+
+#include "doctest.hpp"
+#include "environment_block.hpp"
+#include "fake_kernel.hpp"
+
+namespace {
+
+using namespace duende::mlock::preload;
+using duende::mlock::detail::kMclCurrent;
+using duende::mlock::detail::kMclFuture;
+using duende::mlock::detail::kMclOnfault;
+using duende::mlock::detail::MemoryUse;
+using duende::mlock::test::EnvironmentBlock;
+using duende::mlock::test::FakeKernel;
+
+// One outcome and its surroundings. As constructed: everything locked on fault, no limit.
+struct Scene {
+  Settings settings;
+  Outcome outcome = {
+      .plan = {.current = true, .current_onfault = true, .future = true, .future_onfault = true},
+      .limit = {},
+      .flags = kMclCurrent | kMclFuture | kMclOnfault,
+      .memory = MemoryUse{.address_space = 20480 * 1024, .locked = 9000 * 1024}};
+  CapabilityState ipc_lock;
+  const char* seccomp = "0";
+  std::string marker;  // a file that tells the host
+  std::string cgroup;
+};
+
+Report report(const Scene& scene) {
+  FakeKernel kernel;
+  kernel.capabilities[Capability::ipc_lock] = scene.ipc_lock;
+  kernel.files["/proc/self/status"].contents =
+      "Name:\td\nSeccomp:\t" + std::string(scene.seccomp) + "\nSeccomp_filters:\t2\n";
+  if (!scene.marker.empty()) {
+    kernel.files[scene.marker].contents = "";
+  }
+  if (!scene.cgroup.empty()) {
+    kernel.files["/proc/self/cgroup"].contents = scene.cgroup;
+  }
+  return describe(kernel, scene.outcome, scene.settings, Environment(nullptr));
+}
+
+constexpr CapabilityState kNothing = {};
+constexpr CapabilityState kBounding = {.bounding = true};
+constexpr CapabilityState kPermitted = {.permitted = true, .bounding = true};
+constexpr CapabilityState kEffective = {.effective = true, .permitted = true, .bounding = true};
+constexpr CapabilityState kNamespaced = {
+    .effective = true, .permitted = true, .bounding = true, .namespaced = true};
+
+constexpr rlim_t kMiB = 1U << 20U;
+constexpr MemlockLimit kZero = {.soft = 0, .hard = 0};
+constexpr MemlockLimit kZeroSoft = {.soft = 0, .hard = 8 * kMiB};
+constexpr MemlockLimit kEight = {.soft = 8 * kMiB, .hard = 8 * kMiB};
+constexpr MemlockLimit kEightSoft = {.soft = 8 * kMiB, .hard = RLIM_INFINITY};
+constexpr MemlockLimit kHuge = {.soft = 1024 * kMiB, .hard = 1024 * kMiB};
+constexpr MemlockLimit kExempt = {.soft = 8 * kMiB, .hard = 8 * kMiB, .exempt = true};
+
+Scene failed(Failure failure, int error, const MemlockLimit& limit,
+             CapabilityState ipc_lock = kNothing) {
+  Scene scene;
+  scene.outcome.failure = failure;
+  scene.outcome.error = error;
+  scene.outcome.limit = limit;
+  scene.ipc_lock = ipc_lock;
+  return scene;
+}
+
+Scene refused(int error, const MemlockLimit& limit, CapabilityState ipc_lock = kNothing) {
+  return failed(Failure::refused, error, limit, ipc_lock);
+}
+
+Scene locked(const LockPlan& plan, const MemlockLimit& limit = {}) {
+  Scene scene;
+  scene.outcome.plan = plan;
+  scene.outcome.limit = limit;
+  return scene;
+}
+
+/// `scene` with one thing changed.
+template <class Change>
+Scene with(Scene scene, Change change) {
+  change(scene);
+  return scene;
+}
+
+// What recurs in the lines.
+const std::string kCall = "not locked: mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) failed with ";
+const std::string kTooLarge =
+    "ENOMEM: the address space (20480 KiB) exceeds RLIMIT_MEMLOCK (8192 KiB), and ";
+const std::string kLimitsConf =
+    "; fix: the line `* - memlock unlimited` in /etc/security/limits.conf, and a new login";
+const std::string kAbsent = "CAP_IPC_LOCK is not in the bounding set";
+const std::string kOuterLimit =
+    "; fix: raise the hard limit of whoever creates the user namespace (the user's LimitMEMLOCK= "
+    "or limits.conf), beforehand";
+const std::string kNoMemory =
+    "the kernel has no memory left, or the process more mappings than vm.max_map_count; "
+    "fix: more memory, or a larger vm.max_map_count";
+
+struct Row {
+  const char* name;
+  Scene scene;
+  LogLevel level;
+  std::string text;
+};
+
+constexpr LockPlan kAll = {
+    .current = true, .current_onfault = true, .future = true, .future_onfault = true};
+constexpr LockPlan kWithheld = {
+    .current = true, .current_onfault = true, .spare_growth = true, .future_withheld = true};
+
+const Row kLockedRows[] = {
+    {"the default", locked(kAll), LogLevel::info, "locked (8 MB): current and future, on-fault"},
+    {"populated", locked({.current = true, .future = true}), LogLevel::info,
+     "locked (8 MB): current and future, populated"},
+    {"current", locked({.current = true}), LogLevel::info, "locked (8 MB): current, populated"},
+    {"current on fault", locked({.current = true, .current_onfault = true}), LogLevel::info,
+     "locked (8 MB): current, on-fault"},
+    {"future", locked({.future = true}), LogLevel::info, "locked (8 MB): future, populated"},
+    {"future on fault", locked({.future = true, .future_onfault = true}), LogLevel::info,
+     "locked (8 MB): future, on-fault"},
+    {"no /proc", with(locked(kAll), [](Scene& scene) { scene.outcome.memory.reset(); }),
+     LogLevel::info, "locked (size unknown without /proc): current and future, on-fault"},
+    {"on-fault refused",
+     with(locked(kAll), [](Scene& scene) { scene.outcome.onfault_refused = true; }), LogLevel::warn,
+     "locked (8 MB): current and future, populated "
+     "(the kernel refused MCL_ONFAULT with EINVAL: Linux 4.4 has it)"},
+    {"nothing asked for",
+     with(locked({}), [](Scene& scene) { scene.settings.current = scene.settings.future = false; }),
+     LogLevel::info, "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off"},
+    {"exempt from a limit", locked(kAll, kExempt), LogLevel::warn,
+     "locked (8 MB): current and future, on-fault; once CAP_IPC_LOCK is dropped, allocations "
+     "beyond RLIMIT_MEMLOCK (8192 KiB) will fail" +
+         kLimitsConf},
+    {"future withheld", locked(kWithheld, kEight), LogLevel::warn,
+     "locked (8 MB): current, on-fault; not future: allocations beyond RLIMIT_MEMLOCK (8192 KiB) "
+     "would fail, and " +
+         kAbsent + kLimitsConf},
+    {"future withheld, and nothing else asked for", locked({.future_withheld = true}, kEight),
+     LogLevel::warn,
+     "nothing locked; not future: allocations beyond RLIMIT_MEMLOCK (8192 KiB) would fail, and " +
+         kAbsent + kLimitsConf},
+    {"as told under a limit, and used up", locked(kAll, kEight), LogLevel::warn,
+     "locked (8 MB): current and future, on-fault; allocations beyond RLIMIT_MEMLOCK (8192 KiB) "
+     "will fail, 0 KiB are left, and " +
+         kAbsent + kLimitsConf},
+    {"as told under a limit", locked(kAll, kHuge), LogLevel::warn,
+     "locked (8 MB): current and future, on-fault; allocations beyond RLIMIT_MEMLOCK "
+     "(1048576 KiB) will fail, 1039576 KiB are left, and " +
+         kAbsent + kLimitsConf},
+    {"as told under a limit that RAISE_LIMIT=0 left",
+     with(locked(kAll, kEightSoft), [](Scene& scene) { scene.outcome.memory.reset(); }),
+     LogLevel::warn,
+     "locked (size unknown without /proc): current and future, on-fault; allocations beyond "
+     "RLIMIT_MEMLOCK (8192 KiB, hard limit infinite) will fail, and " +
+         kAbsent + "; fix: leave DUENDE_MLOCK_RAISE_LIMIT on"},
+    {"future withheld in a user namespace",
+     with(locked(kWithheld, kEight), [](Scene& scene) { scene.ipc_lock = kNamespaced; }),
+     LogLevel::warn,
+     "locked (8 MB): current, on-fault; not future: allocations beyond RLIMIT_MEMLOCK (8192 KiB) "
+     "would fail, and CAP_IPC_LOCK does not count: it is held only in a user namespace" +
+         kOuterLimit},
+    {"current alone under a limit is no reason to warn", locked({.current = true}, kEight),
+     LogLevel::info, "locked (8 MB): current, populated"},
+};
+
+const Row kFailureRows[] = {
+    {"EPERM: the limit is 0", refused(EPERM, kZero), LogLevel::warn,
+     kCall + "EPERM: RLIMIT_MEMLOCK is 0, and " + kAbsent + kLimitsConf},
+    {"EPERM: the soft limit is 0", refused(EPERM, kZeroSoft), LogLevel::warn,
+     kCall + "EPERM: RLIMIT_MEMLOCK is 0 (hard limit 8192 KiB), and " + kAbsent + kLimitsConf},
+    {"EPERM: the limit is 0 in a user namespace", refused(EPERM, kZero, kNamespaced),
+     LogLevel::warn,
+     kCall +
+         "EPERM: RLIMIT_MEMLOCK is 0, and CAP_IPC_LOCK does not count: it is held only in a user "
+         "namespace" +
+         kOuterLimit},
+    {"EPERM with a limit: seccomp",
+     with(refused(EPERM, kEight), [](Scene& scene) { scene.seccomp = "2"; }), LogLevel::warn,
+     kCall + "EPERM: a seccomp filter refuses mlockall; fix: allow mlockall in the filter"},
+    {"EPERM with a limit: strict seccomp is no filter",
+     with(refused(EPERM, kEight), [](Scene& scene) { scene.seccomp = "1"; }), LogLevel::warn,
+     kCall + "EPERM: a security module or sandbox refuses mlockall, for RLIMIT_MEMLOCK (8192 KiB) "
+             "would allow it; fix: allow it the ipc_lock capability in the policy"},
+    {"EPERM without a limit: a security module", refused(EPERM, {}), LogLevel::warn,
+     kCall + "EPERM: a security module or sandbox refuses mlockall, for RLIMIT_MEMLOCK (infinite) "
+             "would allow it; fix: allow it the ipc_lock capability in the policy"},
+    {"ENOMEM: larger than the limit", refused(ENOMEM, kEight), LogLevel::warn,
+     kCall + kTooLarge + kAbsent + kLimitsConf},
+    {"ENOMEM: a capability in the bounding set", refused(ENOMEM, kEight, kBounding), LogLevel::warn,
+     kCall + kTooLarge + "CAP_IPC_LOCK is in the bounding set but not effective" + kLimitsConf},
+    {"ENOMEM: a permitted capability", refused(ENOMEM, kEight, kPermitted), LogLevel::warn,
+     kCall + kTooLarge + "CAP_IPC_LOCK is permitted but not effective" + kLimitsConf},
+    {"ENOMEM: an effective capability", refused(ENOMEM, kEight, kEffective), LogLevel::warn,
+     kCall + kTooLarge + "CAP_IPC_LOCK is effective, but a security module refuses it" +
+         kLimitsConf},
+    {"ENOMEM: root of a user namespace", refused(ENOMEM, kEight, kNamespaced), LogLevel::warn,
+     kCall + kTooLarge + "CAP_IPC_LOCK does not count: it is held only in a user namespace" +
+         kOuterLimit},
+    {"ENOMEM: a hard limit that RAISE_LIMIT=0 left", refused(ENOMEM, kEightSoft), LogLevel::warn,
+     kCall +
+         "ENOMEM: the address space (20480 KiB) exceeds RLIMIT_MEMLOCK (8192 KiB, hard limit "
+         "infinite), and " +
+         kAbsent + "; fix: leave DUENDE_MLOCK_RAISE_LIMIT on"},
+    {"ENOMEM under a limit, no /proc",
+     with(refused(ENOMEM, kEight), [](Scene& scene) { scene.outcome.memory.reset(); }),
+     LogLevel::warn,
+     kCall + "ENOMEM: the address space exceeds RLIMIT_MEMLOCK (8192 KiB), and " + kAbsent +
+         kLimitsConf},
+    {"ENOMEM within the limit", refused(ENOMEM, kHuge), LogLevel::warn,
+     kCall + "ENOMEM: " + kNoMemory},
+    {"ENOMEM without a limit", refused(ENOMEM, {}), LogLevel::warn, kCall + "ENOMEM: " + kNoMemory},
+    {"ENOMEM exempt from the limit", refused(ENOMEM, kExempt, kEffective), LogLevel::warn,
+     kCall + "ENOMEM: " + kNoMemory},
+    {"EAGAIN", refused(EAGAIN, {}), LogLevel::warn, kCall + "EAGAIN: " + kNoMemory},
+    {"EINVAL", refused(EINVAL, {}), LogLevel::warn,
+     kCall +
+         "EINVAL: this kernel does not have it; fix: a newer kernel, or one built with CONFIG_MMU"},
+    {"ENOSYS", refused(ENOSYS, {}), LogLevel::warn,
+     kCall +
+         "ENOSYS: this kernel does not have it; fix: a newer kernel, or one built with CONFIG_MMU"},
+    {"any other errno", refused(EIO, {}), LogLevel::warn,
+     kCall + "an unexpected errno: this kernel does not have it; fix: a newer kernel, or one built "
+             "with CONFIG_MMU"},
+    {"not honoured", failed(Failure::not_honoured, 0, {}), LogLevel::warn,
+     "not locked: mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was "
+     "built with, ignores it; fix: run it outside of that"},
+    {"the stack lost", failed(Failure::stack_lost, 0, kEight), LogLevel::warn,
+     "not locked: without /proc/self/maps the stack cannot be left out, and growing beyond "
+     "RLIMIT_MEMLOCK (8192 KiB) would crash; fix: mount /proc, or raise the limit"},
+    {"required",
+     with(refused(ENOMEM, kEight), [](Scene& scene) { scene.settings.required = true; }),
+     LogLevel::error,
+     "not locked, and DUENDE_MLOCK_REQUIRED is on: "
+     "mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) failed with " +
+         kTooLarge + kAbsent + kLimitsConf},
+    {"the flags of the call that failed",
+     with(refused(ENOMEM, {}), [](Scene& scene) { scene.outcome.flags = kMclFuture; }),
+     LogLevel::warn, "not locked: mlockall(MCL_FUTURE) failed with ENOMEM: " + kNoMemory},
+};
+
+void check(const Row& row) {
+  CAPTURE(row.name);
+  const Report result = report(row.scene);
+  CHECK(std::string(result.text.view()) == row.text);
+  CHECK(result.level == row.level);
+  CHECK_FALSE(result.text.truncated());
+}
+
+TEST_CASE("what is locked, and what to know about it") {
+  for (const Row& row : kLockedRows) {
+    check(row);
+  }
+}
+
+TEST_CASE("every failure with its cause and its fix") {
+  for (const Row& row : kFailureRows) {
+    check(row);
+  }
+}
+
+// Where the limit is set: told by a file, or by the control group.
+struct HostRow {
+  const char* name;
+  const char* marker;
+  const char* cgroup;
+  Host host;
+  std::string limit_fix;
+  std::string exempt_fix;
+  std::string seccomp_fix;
+};
+
+const std::string kShellFix = kLimitsConf;
+const std::string kFilterFix = "; fix: allow mlockall in the filter";
+const std::string kUnitFix =
+    "; fix: LimitMEMLOCK=infinity in the [Service] section of nbd-server@1.service";
+const std::string kUnitFilterFix = "; fix: add @memlock to SystemCallFilter=";
+
+const HostRow kHosts[] = {
+    {"a shell", "", "0::/user.slice/user-1000.slice/session-2.scope\n", Host::shell, kShellFix,
+     kShellFix, kFilterFix},
+    {"no cgroups at all", "", "", Host::shell, kShellFix, kShellFix, kFilterFix},
+    {"a unit", "", "0::/system.slice/nbd-server@1.service\n", Host::systemd, kUnitFix, kUnitFix,
+     kUnitFilterFix},
+    {"a unit of cgroup v1", "",
+     "12:cpu:/x.service\n1:name=systemd:/system.slice/nbd-server@1.service\n", Host::systemd,
+     kUnitFix, kUnitFix, kUnitFilterFix},
+    {"a control group of another manager", "", "1:name=openrc:/x.service\n3:cpu:/y.service\n",
+     Host::shell, kShellFix, kShellFix, kFilterFix},
+    {"docker", "/.dockerenv", "0::/system.slice/docker.service\n", Host::docker,
+     "; fix: docker run --ulimit memlock=-1:-1", "; fix: docker run --ulimit memlock=-1:-1",
+     "; fix: docker run --security-opt seccomp=PROFILE, one that allows mlockall"},
+    {"podman", "/run/.containerenv", "", Host::podman, "; fix: podman run --ulimit memlock=-1:-1",
+     "; fix: podman run --ulimit memlock=-1:-1", kFilterFix},
+    {"kubernetes", "/var/run/secrets/kubernetes.io", "", Host::kubernetes,
+     "; fix: run the container as root, with IPC_LOCK in securityContext.capabilities.add",
+     "; fix: keep the container's user root: Kubernetes sets no memlock limit", kFilterFix},
+};
+
+std::string fix_of(const Scene& scene) {
+  const std::string text(report(scene).text.view());
+  const std::size_t fix = text.find("; fix: ");
+  return fix == std::string::npos ? text : text.substr(fix);
+}
+
+TEST_CASE("the fix is the one that fits where the process runs") {
+  for (const HostRow& row : kHosts) {
+    CAPTURE(row.name);
+    const auto there = [&](Scene scene) {
+      scene.marker = row.marker;
+      scene.cgroup = row.cgroup;
+      return scene;
+    };
+    CHECK(fix_of(there(refused(ENOMEM, kEight))) == row.limit_fix);
+    CHECK(fix_of(there(locked(kAll, kExempt))) == row.exempt_fix);
+    Scene filtered = refused(EPERM, kEight);
+    filtered.seccomp = "2";
+    CHECK(fix_of(there(filtered)) == row.seccomp_fix);
+  }
+}
+
+TEST_CASE("the host is told by files, the environment and the control group, in this order") {
+  for (const HostRow& row : kHosts) {
+    CAPTURE(row.name);
+    FakeKernel kernel;
+    if (*row.marker != '\0') {
+      kernel.files[row.marker].contents = "";
+    }
+    kernel.files["/proc/self/cgroup"].contents = row.cgroup;
+    CHECK(detect_host(kernel, Environment(nullptr)) == row.host);
+    const EnvironmentBlock pod({"KUBERNETES_SERVICE_HOST=10.0.0.1"});
+    CHECK(detect_host(kernel, pod) == Host::kubernetes);
+  }
+}
+
+TEST_CASE("asking for the host leaves errno alone") {
+  FakeKernel kernel;
+  errno = EXFULL;
+  (void)detect_host(kernel, Environment(nullptr));
+  CHECK(errno == EXFULL);
+}
+
+TEST_CASE("a unit's name of any length leaves room for the line") {
+  Scene scene = refused(ENOMEM, kEight, kNamespaced);
+  scene.ipc_lock = kPermitted;
+  scene.settings.required = true;
+  scene.cgroup = "0::/" + std::string(900, 'u') + ".service\n";
+  CHECK_FALSE(report(scene).text.truncated());
+  CHECK(report(scene).text.size() < 600);
+}
+
+}  // namespace

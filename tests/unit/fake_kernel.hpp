@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// FakeKernel: a kernel whose answers a test scripts, and which remembers what it was asked.
+#pragma once
+
+#include <climits>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "preload/capability.hpp"
+#include "preload/kernel.hpp"
+
+namespace duende::mlock::test {
+
+struct FakeFile {
+  std::string contents;
+  std::size_t chunk = SIZE_MAX;           // what one read gives at most
+  std::size_t vanishes_after = SIZE_MAX;  // bytes; then every read fails
+};
+
+/// The answers of the two tables of function pointers, and of what the shim asks without one:
+/// access(2), and capability(), for which this is the only definition in the test binary.
+/// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
+class FakeKernel {
+ public:
+  FakeKernel() noexcept;
+  /// Checks that every file was closed.
+  ~FakeKernel();
+  FakeKernel(const FakeKernel&) = delete;
+  FakeKernel& operator=(const FakeKernel&) = delete;
+
+  [[nodiscard]] operator const preload::Kernel&() const noexcept;
+  /// Whether one lives; without, the doubles answer as if nothing existed.
+  [[nodiscard]] static FakeKernel* current() noexcept;
+
+  std::deque<int> mlockall_errors;
+  std::deque<int> populate_errors;
+  std::deque<int> set_limit_errors;
+  int munlockall_error = 0;
+  int munlock_error = 0;
+  int get_limit_error = 0;
+  rlimit memlock = {.rlim_cur = 8U << 20U, .rlim_max = 8U << 20U};
+  bool exempt = false;
+  std::map<preload::Capability, preload::CapabilityState> capabilities;
+  std::map<std::string, FakeFile, std::less<>> files;
+
+  /// Every call that changes something, or asks about the limit, in the order made.
+  std::vector<std::string> calls;
+
+  /// /proc/self/status with these figures.
+  void set_memory_use(std::size_t size_kib, std::size_t locked_kib);
+  /// What one open file has been read of.
+  struct OpenFile {
+    const FakeFile* file;
+    std::size_t position = 0;
+  };
+  std::map<int, OpenFile> open_files;
+};
+
+/// `mlockall(CURRENT|FUTURE)`, as it stands in FakeKernel::calls.
+[[nodiscard]] std::string mlockall_call(int flags);
+
+}  // namespace duende::mlock::test
