@@ -2,6 +2,7 @@
 // How this process allocates when memory is short: without waiting on I/O, and from the reserve.
 #pragma once
 
+#include "kernel.hpp"
 #include "report.hpp"
 
 namespace duende::mlock::preload {
