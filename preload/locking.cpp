@@ -42,6 +42,9 @@ void verify(const Kernel& kernel, Outcome& outcome) noexcept {
 
 Outcome lock_only(const Kernel& kernel, const LockPlan& plan, const MemlockLimit& limit) noexcept {
   Outcome outcome = {.plan = plan, .limit = limit, .memory = {}};
+  if (plan.empty()) {
+    return outcome;  // not even MCL_ONFAULT, which alone is EINVAL
+  }
   if (!plan.current || !plan.future || plan.current_onfault == plan.future_onfault) {
     lock(kernel, outcome, plan.current, plan.future,
          plan.current ? plan.current_onfault : plan.future_onfault);
