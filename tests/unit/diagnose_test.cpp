@@ -126,6 +126,13 @@ const Row kLockedRows[] = {
     {"future", locked({.future = true}), LogLevel::info, "locked (8 MB): future, populated"},
     {"future on fault", locked({.future = true, .future_onfault = true}), LogLevel::info,
      "locked (8 MB): future, on-fault"},
+    {"against reclaim as well",
+     with(locked(kAll),
+          [](Scene& scene) {
+            scene.outcome.io_flusher = true;
+            scene.outcome.realtime = 7;
+          }),
+     LogLevel::info, "locked (8 MB): current and future, on-fault, IO flusher, SCHED_RR 7"},
     {"no /proc", with(locked(kAll), [](Scene& scene) { scene.outcome.memory.reset(); }),
      LogLevel::info, "locked (size unknown without /proc): current and future, on-fault"},
     {"on-fault refused",
@@ -136,8 +143,8 @@ const Row kLockedRows[] = {
      with(locked({}), [](Scene& scene) { scene.settings.current = scene.settings.future = false; }),
      LogLevel::info, "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off"},
     {"exempt from a limit", locked(kAll, kExempt), LogLevel::warn,
-     "locked (8 MB): current and future, on-fault; once CAP_IPC_LOCK is dropped, allocations "
-     "beyond RLIMIT_MEMLOCK (8192 KiB) will fail" +
+     "locked (8 MB): current and future, on-fault; once CAP_IPC_LOCK is dropped, nothing more is "
+     "locked, as allocations beyond RLIMIT_MEMLOCK (8192 KiB) would fail" +
          kLimitsConf},
     {"future withheld", locked(kWithheld, kEight), LogLevel::warn,
      "locked (8 MB): current, on-fault; not future: allocations beyond RLIMIT_MEMLOCK (8192 KiB) "
@@ -338,6 +345,79 @@ TEST_CASE("the host is told by files, the environment and the control group, in 
     const EnvironmentBlock pod({"KUBERNETES_SERVICE_HOST=10.0.0.1"});
     CHECK(detect_host(kernel, pod) == Host::kubernetes);
   }
+}
+
+struct RefusalRow {
+  const char* name;
+  Refusal refusal;
+  CapabilityState state;
+  const char* marker;
+  bool required;
+  std::string text;
+};
+
+Refusal refusal(int error, Capability needed = Capability::sys_resource) {
+  return {"IO_FLUSHER", "prctl(PR_SET_IO_FLUSHER)", error, needed, "5.6"};
+}
+
+const std::string kRefused = "IO_FLUSHER does not hold: prctl(PR_SET_IO_FLUSHER) ";
+
+const RefusalRow kRefusals[] = {
+    {"no capability", refusal(EPERM), kNothing, "", false,
+     kRefused + "failed with EPERM: CAP_SYS_RESOURCE is not in the bounding set; "
+                "fix: start it as root, with CAP_SYS_RESOURCE"},
+    {"another capability", refusal(EPERM, Capability::sys_nice), kBounding, "", false,
+     kRefused + "failed with EPERM: CAP_SYS_NICE is in the bounding set but not effective; "
+                "fix: start it as root, with CAP_SYS_NICE"},
+    {"permitted", refusal(EPERM), kPermitted, "/.dockerenv", false,
+     kRefused + "failed with EPERM: CAP_SYS_RESOURCE is permitted but not effective; "
+                "fix: docker run --user=0 --cap-add=SYS_RESOURCE"},
+    {"effective", refusal(EPERM), kEffective, "/run/.containerenv", false,
+     kRefused + "failed with EPERM: CAP_SYS_RESOURCE is effective, but a security module refuses "
+                "it; fix: podman run --user=0 --cap-add=SYS_RESOURCE"},
+    {"in a user namespace", refusal(EPERM), kNamespaced, "/var/run/secrets/kubernetes.io", false,
+     kRefused + "failed with EPERM: CAP_SYS_RESOURCE does not count: it is held only in a user "
+                "namespace; fix: run the container as root, with SYS_RESOURCE in "
+                "securityContext.capabilities.add"},
+    {"an old kernel", refusal(EINVAL), kNothing, "", false,
+     kRefused + "failed with EINVAL: this kernel does not have it; fix: Linux 5.6"},
+    {"no effect", refusal(0), kNothing, "", false,
+     kRefused + "answered 0 without an effect: a sandbox ignores it; fix: run it outside of that"},
+    {"required", refusal(EINVAL), kNothing, "", true,
+     "IO_FLUSHER does not hold, and DUENDE_MLOCK_REQUIRED is on: prctl(PR_SET_IO_FLUSHER) failed "
+     "with EINVAL: this kernel does not have it; fix: Linux 5.6"},
+};
+
+TEST_CASE("what does not hold beside the lock") {
+  for (const RefusalRow& row : kRefusals) {
+    CAPTURE(row.name);
+    FakeKernel kernel;
+    kernel.capabilities[row.refusal.needed] = row.state;
+    if (*row.marker != '\0') {
+      kernel.files[row.marker].contents = "";
+    }
+    Settings settings;
+    settings.required = row.required;
+    const Report result = describe_refusal(kernel, row.refusal, settings, Environment(nullptr));
+    CHECK(std::string(result.text.view()) == row.text);
+    CHECK(result.level == (row.required ? LogLevel::error : LogLevel::warn));
+  }
+}
+
+TEST_CASE("a dropped capability") {
+  FakeKernel kernel;
+  Settings settings;
+  const std::string rest =
+      ": what is mapped from now on is not locked, as allocations beyond RLIMIT_MEMLOCK "
+      "(8192 KiB) would fail";
+  const Report told = describe_drop(kernel, settings, kExempt);
+  CHECK(std::string(told.text.view()) == "CAP_IPC_LOCK was dropped" + rest + kLimitsConf);
+  CHECK(told.level == LogLevel::warn);
+  settings.required = true;
+  const Report fatal = describe_drop(kernel, settings, kExempt);
+  CHECK(std::string(fatal.text.view()) ==
+        "CAP_IPC_LOCK was dropped, and DUENDE_MLOCK_REQUIRED is on" + rest + kLimitsConf);
+  CHECK(fatal.level == LogLevel::error);
 }
 
 TEST_CASE("asking for the host leaves errno alone") {

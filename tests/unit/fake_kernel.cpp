@@ -32,9 +32,12 @@ std::string bytes(rlim_t limit) {
   return limit == RLIM_INFINITY ? "infinity" : std::to_string(limit);
 }
 
-std::string range(std::uintptr_t begin, std::size_t size) {
+std::string range(std::uintptr_t begin, std::size_t size = 0) {
   std::ostringstream text;
-  text << std::hex << begin << '+' << size;
+  text << std::hex << begin;
+  if (size != 0) {
+    text << '+' << size;
+  }
   return text.str();
 }
 
@@ -70,6 +73,15 @@ int set_memlock_limit(const rlimit& limit) noexcept {
   return error;
 }
 
+int set_scheduling(preload::Scheduling wanted) noexcept {
+  record("set_scheduling(", wanted.policy, ", ", wanted.priority, ")");
+  const int error = next_of(g_current->scheduling_errors);
+  if (error == 0 && !g_current->ignores_scheduling) {
+    g_current->scheduling = wanted;
+  }
+  return error;
+}
+
 preload::Kernel make_table() noexcept {
   preload::Kernel table{};
   table.mlockall = [](int flags) noexcept {
@@ -91,6 +103,17 @@ preload::Kernel make_table() noexcept {
     record("populate_read(", range(begin, size), ")");
     return next_of(g_current->populate_errors);
   };
+  table.set_apart = [](std::uintptr_t page) noexcept {
+    record("set_apart(", range(page), ")");
+    return 0;
+  };
+  table.is_mapped = [](std::uintptr_t page) noexcept { return g_current->mapped.contains(page); };
+  table.set_io_flusher = [](bool on) noexcept {
+    record("set_io_flusher(", on, ")");
+    return next_of(g_current->io_flusher_errors);
+  };
+  table.set_scheduling = set_scheduling;
+  table.scheduling = []() noexcept { return g_current->scheduling; };
   table.get_memlock_limit = [](rlimit& limit) noexcept {
     record("getrlimit()");
     limit = g_current->get_limit_error == 0 ? g_current->memlock : rlimit{1, 2};
@@ -153,6 +176,8 @@ CapabilityState capability(Capability which) noexcept {
   const auto found = kernel->capabilities.find(which);
   return found == kernel->capabilities.end() ? CapabilityState{} : found->second;
 }
+
+bool effective(Capability which) noexcept { return capability(which).effective; }
 
 }  // namespace duende::mlock::preload
 

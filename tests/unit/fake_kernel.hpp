@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,7 @@ struct FakeFile {
 };
 
 /// The answers of the two tables of function pointers, and of what the shim asks without one:
-/// access(2), and capability(), for which this is the only definition in the test binary.
+/// access(2), and the capabilities, for which this is the only definition in the test binary.
 /// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
 class FakeKernel {
  public:
@@ -44,6 +45,11 @@ class FakeKernel {
   int get_limit_error = 0;
   rlimit memlock = {.rlim_cur = 8U << 20U, .rlim_max = 8U << 20U};
   bool exempt = false;
+  std::set<std::uintptr_t> mapped;  // pages
+  std::deque<int> io_flusher_errors;
+  std::deque<int> scheduling_errors;
+  preload::Scheduling scheduling;
+  bool ignores_scheduling = false;  // answers 0 and changes nothing
   std::map<preload::Capability, preload::CapabilityState> capabilities;
   std::map<std::string, FakeFile, std::less<>> files;
 

@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   g_input = input;
   preload::make_code_resident(kernel);
   g_input = input;
-  (void)preload::release_stack_growth(kernel);
+  (void)preload::GrowingStack().release(kernel);
   g_input = input;
   (void)detail::read_memory_use(kernel);
   require(g_open == 0);

@@ -101,6 +101,11 @@ const OrderRow kOrders[] = {
      .calls = {"mlockall(CURRENT|ONFAULT)", kPopulate, kSpare},
      .last_flags = "mlockall(CURRENT|ONFAULT)"},
     {.name = "nothing to do", .plan = LockPlan{}, .calls = {}, .last_flags = "mlockall()"},
+    {.name = "nothing to do, on fault: MCL_ONFAULT alone would be EINVAL",
+     .plan = {.current_onfault = true, .future_onfault = true, .future_withheld = true},
+     .errors = {EINVAL},
+     .calls = {},
+     .last_flags = "mlockall()"},
 
     // EINVAL to MCL_ONFAULT, before Linux 4.4: once more without it.
     {.name = "on-fault unknown",
@@ -181,6 +186,26 @@ TEST_CASE("the calls of each plan, in order") {
     CHECK(outcome.onfault_refused == row.onfault_refused);
     CHECK(duende::mlock::test::mlockall_call(outcome.flags) == row.last_flags);
     CHECK(outcome.limit.soft == kCapped.soft);
+  }
+}
+
+TEST_CASE("lock_only makes the same calls of mlockall, and no other") {
+  for (const OrderRow& row : kOrders) {
+    CAPTURE(row.name);
+    FakeKernel kernel;
+    script_obedience(kernel);
+    kernel.mlockall_errors.assign(row.errors.begin(), row.errors.end());
+    const Outcome outcome = lock_only(kernel, row.plan, kCapped);
+    Calls calls;
+    for (const std::string& call : row.calls) {
+      if (call.compare(0, 8, "mlockall") == 0) {
+        calls.push_back(call);
+      }
+    }
+    CHECK(kernel.calls == calls);
+    CHECK(outcome.failure == row.failure);
+    CHECK(outcome.onfault_refused == row.onfault_refused);
+    CHECK_FALSE(outcome.memory);
   }
 }
 

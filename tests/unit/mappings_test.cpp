@@ -265,21 +265,73 @@ TEST_CASE("the lowest page of the main stack is released") {
     kernel.files["/proc/self/maps"].contents = row.maps;
     std::ostringstream call;
     call << "munlock(" << row.begin << "+" << std::hex << page_size() << ")";
-    CHECK(release_stack_growth(kernel) == row.released);
+    CHECK(GrowingStack().release(kernel) == row.released);
     CHECK(kernel.calls == (row.released ? Calls{call.str()} : Calls{}));
   }
+}
+
+std::string on_page(const char* call, std::uintptr_t page, bool sized) {
+  std::ostringstream text;
+  text << call << '(' << std::hex << page;
+  if (sized) {
+    text << '+' << page_size();
+  }
+  text << ')';
+  return text.str();
+}
+std::string munlock(std::uintptr_t page) { return on_page("munlock", page, true); }
+std::string set_apart(std::uintptr_t page) { return on_page("set_apart", page, false); }
+
+TEST_CASE("from the second release on, the stack is followed down without /proc") {
+  const std::uintptr_t page = page_size();
+  const std::uintptr_t lowest = 0x900000;
+  FakeKernel kernel;
+  kernel.files["/proc/self/maps"].contents = line("900000-b00000", "rw-p", 0, "[stack]");
+  GrowingStack stack;
+  REQUIRE(stack.release(kernel));
+  kernel.files.clear();
+
+  SUBCASE("not grown: set apart once, and released each time") {
+    REQUIRE(stack.release(kernel));
+    REQUIRE(stack.release(kernel));
+    CHECK(kernel.calls ==
+          Calls{munlock(lowest), set_apart(lowest), munlock(lowest), munlock(lowest)});
+  }
+  SUBCASE("grown: its new lowest page, once more when it grows again") {
+    kernel.mapped = {lowest - page, lowest - 2 * page};
+    REQUIRE(stack.release(kernel));
+    REQUIRE(stack.release(kernel));
+    kernel.mapped.insert(lowest - 3 * page);
+    REQUIRE(stack.release(kernel));
+    const auto second = lowest - 2 * page;
+    const auto third = lowest - 3 * page;
+    CHECK(kernel.calls == Calls{munlock(lowest), set_apart(second), munlock(second),
+                                munlock(second), set_apart(third), munlock(third)});
+  }
+  SUBCASE("refused") {
+    kernel.munlock_error = ENOMEM;
+    CHECK_FALSE(stack.release(kernel));
+  }
+}
+
+TEST_CASE("a stack that was not found is looked for again") {
+  FakeKernel kernel;
+  GrowingStack stack;
+  CHECK_FALSE(stack.release(kernel));
+  kernel.files["/proc/self/maps"].contents = line("900000-b00000", "rw-p", 0, "[stack]");
+  CHECK(stack.release(kernel));
 }
 
 TEST_CASE("a release that is refused is said") {
   FakeKernel kernel;
   kernel.files["/proc/self/maps"].contents = line("9000-b000", "rw-p", 0, "[stack]");
   kernel.munlock_error = ENOMEM;
-  CHECK_FALSE(release_stack_growth(kernel));
+  CHECK_FALSE(GrowingStack().release(kernel));
 }
 
 TEST_CASE("without /proc the stack is not found") {
   FakeKernel kernel;
-  CHECK_FALSE(release_stack_growth(kernel));
+  CHECK_FALSE(GrowingStack().release(kernel));
 }
 
 }  // namespace

@@ -10,18 +10,29 @@
 
 namespace {
 
-/// In backticks, unless it has some of its own or is prose.
+/// In backticks, unless it is prose.
 std::string code(std::string_view text) {
-  const bool prose = text.find_first_of("`,:") != std::string_view::npos;
+  const bool prose = text.find_first_of("`,:") != std::string_view::npos || text == "unset" ||
+                     text == "all" || text.find(" to ") != std::string_view::npos;
   return prose ? std::string(text) : '`' + std::string(text) + '`';
 }
 
+// The meanings are in the table of variables only; the library does without.
+#define BOOLEAN "1 0 true false yes no on off"
+#define VARIABLE(name, accepted, fallback, meaning, parse) meaning,
+constexpr std::string_view kMeanings[] = {
+#include "preload/variables.inc"
+};
+#undef VARIABLE
+#undef BOOLEAN
+
 std::string expected_table() {
   std::string table = "| variable | values | default | meaning |\n|---|---|---|---|\n";
+  const std::string_view* meaning = kMeanings;
   for (const auto& variable : duende::mlock::preload::variables()) {
-    const std::string name = std::string(duende::mlock::preload::kPrefix) + variable.name.data();
+    const std::string name = std::string(duende::mlock::preload::kPrefix) + variable.name;
     table += "| " + code(name) + " | " + code(variable.accepted) + " | " + code(variable.fallback) +
-             " | " + std::string(variable.meaning) + " |\n";
+             " | " + std::string(*meaning++) + " |\n";
   }
   return table;
 }

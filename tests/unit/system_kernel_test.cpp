@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The real kernel behind the seam: answers that can be checked against /proc, and errno kept.
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cerrno>
@@ -39,6 +40,7 @@ TEST_CASE("the capability sets are those of /proc/self/status") {
     const CapabilityState state = capability(which);
     CHECK(errno == kErrno);
     CHECK(state.effective == status_bit("CapEff:", which));
+    CHECK(effective(which) == state.effective);
     CHECK(state.permitted == status_bit("CapPrm:", which));
     CHECK(state.bounding == status_bit("CapBnd:", which));
   }
@@ -57,6 +59,28 @@ TEST_CASE("calls that fail answer with the errno, and leave errno alone") {
   char byte;
   CHECK(kSystemKernel.read_file(-1, &byte, 1) == 0);
   kSystemKernel.close_file(-1);
+  CHECK(errno == kErrno);
+}
+
+TEST_CASE("a page is mapped until it is not") {
+  const std::size_t page = page_size();
+  void* const space = ::mmap(nullptr, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(space != MAP_FAILED);
+  const auto address = reinterpret_cast<std::uintptr_t>(space);
+  errno = kErrno;
+  CHECK(kSystemKernel.is_mapped(address));
+  CHECK(kSystemKernel.populate_read(address, page) == 0);
+  CHECK(kSystemKernel.set_apart(address) == 0);
+  CHECK(kSystemKernel.munlock(address, page) == 0);
+  CHECK(::munmap(space, page) == 0);
+  CHECK_FALSE(kSystemKernel.is_mapped(address));
+  CHECK(errno == kErrno);
+}
+
+TEST_CASE("the scheduling is the thread's own") {
+  errno = kErrno;
+  CHECK(kSystemKernel.scheduling().policy == ::sched_getscheduler(0));
+  CHECK(kSystemKernel.set_scheduling({.policy = 12345, .priority = 0}) == EINVAL);
   CHECK(errno == kErrno);
 }
 
