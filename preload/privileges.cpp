@@ -86,6 +86,7 @@ void tell_of_drop() noexcept {
 
 /// Before a call that may take the capability away; what to tell `after_change`.
 bool before_change() noexcept {
+  const detail::ErrnoGuard guard;
   const bool suspend = g_following.future_on && following();
   if (suspend) {
     suspend_future();
@@ -96,7 +97,7 @@ bool before_change() noexcept {
 /// `result` of the call, which may have taken the capability away, given it back, or failed.
 int after_change(bool suspended, int result) noexcept {
   const detail::ErrnoGuard guard;
-  if (!following()) {
+  if (!suspended && !following()) {
     return result;
   }
   if (effective(Capability::ipc_lock)) {
@@ -113,7 +114,7 @@ void find_wrapped_functions() noexcept {
   constexpr const char* kNames[kWrappedCount] = {"setuid", "seteuid", "setreuid", "setresuid",
                                                  "capset"};
   for (int i = 0; i < kWrappedCount; ++i) {
-    g_real[i] = find_symbol(kNames[i], SearchFrom::after_this_library);
+    g_real[i] = find_next(kNames[i]);
   }
 }
 

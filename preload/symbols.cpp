@@ -5,6 +5,9 @@
 #include <link.h>
 #include <cstdint>
 
+/// The linker's name for where this library begins.
+extern "C" [[gnu::visibility("hidden")]] const char __ehdr_start[];
+
 namespace duende::mlock::preload {
 
 namespace {
@@ -84,25 +87,14 @@ class DynamicSymbols {
 
 struct Search {
   std::string_view name;
-  bool started;
+  bool past_this_library;
   void* found;
 };
 
-bool holds_this_library(const dl_phdr_info& object) noexcept {
-  const auto here = reinterpret_cast<std::uintptr_t>(&find_symbol);
-  for (int i = 0; i < object.dlpi_phnum; ++i) {
-    const auto& segment = object.dlpi_phdr[i];
-    if (segment.p_type == PT_LOAD && here - object.dlpi_addr - segment.p_vaddr < segment.p_memsz) {
-      return true;
-    }
-  }
-  return false;
-}
-
 int visit(dl_phdr_info* object, std::size_t, void* opaque) noexcept {
   auto& search = *static_cast<Search*>(opaque);
-  if (!search.started) {
-    search.started = holds_this_library(*object);
+  if (!search.past_this_library) {
+    search.past_this_library = object->dlpi_addr == reinterpret_cast<ElfW(Addr)>(__ehdr_start);
     return 0;
   }
   search.found = DynamicSymbols(*object).find(search.name);
@@ -111,8 +103,8 @@ int visit(dl_phdr_info* object, std::size_t, void* opaque) noexcept {
 
 }  // namespace
 
-void* find_symbol(std::string_view name, SearchFrom from) noexcept {
-  Search search = {name, from == SearchFrom::first_object, nullptr};
+void* find_next(std::string_view name) noexcept {
+  Search search = {name, false, nullptr};
   ::dl_iterate_phdr(visit, &search);
   return search.found;
 }

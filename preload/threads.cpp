@@ -15,7 +15,7 @@ constexpr int kArenaMax = -8;  // M_ARENA_MAX of malloc.h, glibc 2.10
 
 template <class Function>
 Function* find(std::string_view name) noexcept {
-  return reinterpret_cast<Function*>(find_symbol(name, SearchFrom::first_object));
+  return reinterpret_cast<Function*>(find_next(name));
 }
 
 /// By name: glibc has the pair since 2.18 only, and before 2.34 in a library of its own.
