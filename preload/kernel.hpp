@@ -10,14 +10,14 @@
 
 namespace duende::mlock::preload {
 
-/// As in detail::Kernel: an `int` answer is 0 or an errno, `errno` changes, and every call is
-/// async-signal-safe.
 /// sched_getscheduler(2) and sched_getparam(2) of this thread.
 struct Scheduling {
   int policy = 0;
   int priority = 0;
 };
 
+/// As in detail::Kernel: an `int` answer is 0 or an errno, `errno` changes, and every call is
+/// async-signal-safe.
 struct Kernel : detail::Kernel {
   int (*munlock)(std::uintptr_t begin, std::size_t size) noexcept;
   /// Reads the pages in and maps them: MADV_POPULATE_READ (Linux 5.14; EINVAL before).
