@@ -23,7 +23,7 @@ struct FakeFile {
 };
 
 /// The answers of the two tables of function pointers, and of what the shim asks without one:
-/// access(2), and the capabilities, for which this is the only definition in the test binary.
+/// faccessat(2), and the capabilities, for which this is the only definition in the test binary.
 /// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
 class FakeKernel {
  public:

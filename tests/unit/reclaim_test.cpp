@@ -89,7 +89,7 @@ const Row kRows[] = {
     {"real time", false, 5, {}, 0, 0, {kRoundRobin}, true, false, 5},
     {"real time refused", false, 5, {}, EPERM, 0, {kRoundRobin}, false, false, 0},
     {"a weaker priority is raised", false, 5, {SCHED_RR, 4}, 0, 0, {kRoundRobin}, true, false, 5},
-    {"the same priority stays", false, 5, {SCHED_RR, 5}, EPERM, 0, {}, true, false, 0},
+    {"the same priority stays", false, 5, {SCHED_RR, 5}, EPERM, 0, {}, true, false, 5},
     {"a stronger one stays", false, 5, {SCHED_FIFO, 50}, EPERM, 0, {}, true, false, 0},
     {"a deadline stays", false, 5, {6, 0}, EPERM, 0, {}, true, false, 0},
     {"batch and idle are weaker", false, 5, {SCHED_BATCH, 0}, 0, 0, {kRoundRobin}, true, false, 5},
@@ -106,8 +106,7 @@ TEST_CASE("what is asked for is set and read back") {
     Settings settings;
     settings.io_flusher = row.io_flusher;
     settings.realtime = row.realtime;
-    const ReclaimState state =
-        apply_reclaim_settings(kernel, settings, Reporter(), Environment(nullptr));
+    const ReclaimState state = apply_reclaim_settings(kernel, settings, Environment(nullptr));
     CHECK(kernel.calls == row.calls);
     CHECK(state.as_asked == row.as_asked);
     CHECK(state.io_flusher == row.io_flusher_on);
@@ -120,7 +119,7 @@ TEST_CASE("a scheduler that answers 0 and does nothing has refused") {
   kernel.ignores_scheduling = true;
   Settings settings;
   settings.realtime = 5;
-  const auto state = apply_reclaim_settings(kernel, settings, Reporter(), Environment(nullptr));
+  const auto state = apply_reclaim_settings(kernel, settings, Environment(nullptr));
   CHECK_FALSE(state.as_asked);
   CHECK(state.realtime == 0);
 }
