@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Forks in the way its first argument says, and prints what /proc says of each process.
-// forker tree|thread|orphan|cost MIB; forker drop UID.
+// forker tree|thread|orphan|cost MIB; forker drop|drop-raw UID.
 #define _GNU_SOURCE  // setresuid
 #include <errno.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -99,9 +100,11 @@ static void print_cost(void) {
 
 static void* touch(void* block) { return memset(block, 1, kMiB); }
 
-/// A daemon that gives up root, and whose child then needs memory.
-static void drop_and_allocate(uid_t user) {
-  expect(setresuid(user, user, user) == 0, "setresuid");
+/// A daemon that gives up root, by its C library or past it, and whose child then needs memory.
+static void drop_and_allocate(int by_libc, uid_t user) {
+  const long answer =
+      by_libc ? setresuid(user, user, user) : syscall(SYS_setresuid, user, user, user);
+  expect(answer == 0, "setresuid");
   const pid_t child = fork();
   if (child == 0) {
     char* const block = malloc(100 * kMiB);
@@ -121,8 +124,8 @@ int main(int count, char** arguments) {
   expect(count == 3, "two arguments");
   const char* const way = arguments[1];
   const unsigned long number = strtoul(arguments[2], NULL, 10);
-  if (strcmp(way, "drop") == 0) {
-    drop_and_allocate((uid_t)number);
+  if (strcmp(way, "drop") == 0 || strcmp(way, "drop-raw") == 0) {
+    drop_and_allocate(strcmp(way, "drop") == 0, (uid_t)number);
     return 0;
   }
   char* const ballast = malloc(number * kMiB + 1);

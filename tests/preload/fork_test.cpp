@@ -166,13 +166,16 @@ TEST_SUITE("root") {
     }
     for (const rlim_t limit : {rlim_t{0}, 64 * kKiB, kDefaultLimit}) {
       for (const std::string_view mode : {"FORK=lazy", "FORK=full", "FORK=off"}) {
-        Launch launch = forker("drop", std::to_string(kUser), {mode});
-        limit_locking(launch, limit);
-        const Finished finished = run(launch);
-        CAPTURE(limit);
-        CAPTURE(mode);
-        CHECK(finished.how() == "exit 0");
-        CHECK(section(finished.out, "wait") == "exit 0\n");
+        for (const std::string_view way : {"drop", "drop-raw"}) {
+          Launch launch = forker(way, std::to_string(kUser), {mode});
+          limit_locking(launch, limit);
+          const Finished finished = run(launch);
+          CAPTURE(limit);
+          CAPTURE(mode);
+          CAPTURE(way);
+          CHECK(finished.how() == "exit 0");
+          CHECK(section(finished.out, "wait") == "exit 0\n");
+        }
       }
     }
   }
@@ -181,7 +184,8 @@ TEST_SUITE("root") {
     if (root_is_missing()) {
       return;
     }
-    Launch launch = forker("drop", std::to_string(kUser), {"REQUIRED=1"});
+    // Past the C library, where the library cannot see it and abort the parent at once.
+    Launch launch = forker("drop-raw", std::to_string(kUser), {"REQUIRED=1"});
     limit_locking(launch, 64 * kKiB);
     const Finished finished = run(launch);
     CHECK(finished.how() == "exit 0");
@@ -189,6 +193,18 @@ TEST_SUITE("root") {
     CHECK(section(finished.out, "child").empty());
     CHECK(finished.err.find("] forker: after fork: " + expected::not_locked(true)) !=
           std::string::npos);
+  }
+
+  TEST_CASE("a required lock that ends with a privilege drop: SIGABRT at the drop") {
+    if (root_is_missing()) {
+      return;
+    }
+    Launch launch = forker("drop", std::to_string(kUser), {"REQUIRED=1"});
+    limit_locking(launch, kDefaultLimit);
+    const Finished finished = run(launch);
+    CHECK(finished.how() == "signal 6");
+    CHECK(finished.out.empty());
+    CHECK(finished.err.find("] forker: CAP_IPC_LOCK was dropped") != std::string::npos);
   }
 
   TEST_CASE("with debug, a child says that it is locked; without, it is silent") {

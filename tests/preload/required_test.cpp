@@ -24,7 +24,7 @@ struct Row {
 };
 
 const Row kRows[] = {
-    {"limit 0", {}, 0, {}, "failed with EPERM: RLIMIT_MEMLOCK is 0"},
+    {"limit 0", {}, 0, {}, "failed with EPERM: RLIMIT_MEMLOCK (0 KiB) allows no lock"},
     {"limit too small", {}, 64 * kKiB, {}, "failed with ENOMEM: the address space"},
     {"future alone at limit 0", {"CURRENT=0"}, 0, {}, "mlockall(MCL_FUTURE|MCL_ONFAULT) failed"},
     {"current alone at limit 0", {"FUTURE=0"}, 0, {}, "mlockall(MCL_CURRENT|MCL_ONFAULT) failed"},
@@ -34,7 +34,7 @@ const Row kRows[] = {
     {"EINVAL at any flag", {}, kDefaultLimit, Refusal{SYS_mlockall, EINVAL}, "EINVAL"},
     {"no such system call", {}, kDefaultLimit, Refusal{SYS_mlockall, ENOSYS}, "ENOSYS"},
     {"answered 0, and nothing done", {}, kDefaultLimit, Refusal{SYS_mlockall, 0}, "VmLck is 0"},
-    {"a bad value", {"FUTURE=maybe"}, kDefaultLimit, {}, "FUTURE=\"maybe\" is not one of"},
+    {"a bad value", {"FUTURE=maybe"}, kDefaultLimit, {}, "FUTURE=\"maybe\" is not accepted"},
     {"an unknown name", {"FUTUR=1"}, kDefaultLimit, {}, "unknown variable"},
     {"not even a warning wanted", {"LOG=off"}, 0, {}, ""},
 };

@@ -15,13 +15,10 @@ namespace {
 constexpr std::string_view kVariablePrefix = "DUENDE_MLOCK_";
 constexpr std::string_view kKnownHost = "KUBERNETES_SERVICE_HOST=10.0.0.1";
 
-constexpr std::string_view kFixExempt =
-    "; fix: keep the container's user root: Kubernetes sets no memlock limit";
 constexpr std::string_view kFixLimit =
     "; fix: run the container as root, with IPC_LOCK in securityContext.capabilities.add";
 constexpr std::string_view kFixNamespace =
-    "; fix: raise the hard limit of whoever creates the user namespace (the user's LimitMEMLOCK= "
-    "or limits.conf), beforehand";
+    "; fix: raise the hard limit of the user who creates the namespace, beforehand";
 
 std::string not_exempt(Identity identity) {
   if (identity == Identity::root_of_namespace) {
@@ -129,8 +126,8 @@ std::string locked(std::uint64_t bytes, std::string_view what) {
 
 std::string exempt(std::uint64_t bytes, rlim_t bound) {
   return locked(bytes, "current and future, on-fault") +
-         "; once CAP_IPC_LOCK is dropped, allocations beyond RLIMIT_MEMLOCK (" + limit(bound) +
-         ") will fail" + std::string(kFixExempt);
+         "; nothing more once CAP_IPC_LOCK is dropped: allocations beyond RLIMIT_MEMLOCK (" +
+         limit(bound) + ") would fail" + std::string(kFixLimit);
 }
 
 std::string current_only(std::uint64_t bytes, rlim_t bound, Identity identity) {
@@ -139,13 +136,15 @@ std::string current_only(std::uint64_t bytes, rlim_t bound, Identity identity) {
 }
 
 std::string headroom(std::uint64_t bytes, rlim_t bound, Identity identity) {
-  return locked(bytes, "current and future, on-fault") + "; allocations beyond RLIMIT_MEMLOCK (" +
-         limit(bound) + ") will fail, " + std::to_string((bound - std::min(bytes, bound)) / kKiB) +
-         " KiB are left" + not_exempt(identity);
+  return locked(bytes, "current and future, on-fault") +
+         "; the limit binds: allocations beyond RLIMIT_MEMLOCK (" + limit(bound) + ") fail (" +
+         std::to_string((bound - std::min(bytes, bound)) / kKiB) + " KiB are left)" +
+         not_exempt(identity);
 }
 
 std::string no_limit_at_all(Identity identity, bool required) {
-  return failed_with(required, "EPERM") + "RLIMIT_MEMLOCK is 0" + not_exempt(identity);
+  return failed_with(required, "EPERM") + "RLIMIT_MEMLOCK (0 KiB) allows no lock" +
+         not_exempt(identity);
 }
 
 std::string too_large(rlim_t bound, Identity identity, bool required) {
@@ -183,8 +182,8 @@ std::string bad_value(std::string_view name, std::string_view quoted) {
   const auto* const variable = &*std::find_if(
       all.begin(), all.end(), [&](const Variable& each) { return each.name == name; });
   return "DUENDE_MLOCK_" + std::string(name) + '=' + std::string(quoted) +
-         " is not one of: " + std::string(variable->accepted) + "; the default is " +
-         std::string(variable->fallback);
+         " is not accepted; accepted: " + std::string(variable->accepted) +
+         "; default: " + std::string(variable->fallback);
 }
 
 std::string unknown_name(std::string_view quoted, std::string_view nearest) {
@@ -195,13 +194,19 @@ std::string unknown_name(std::string_view quoted, std::string_view nearest) {
 std::span<const Variable> variables() {
   constexpr static std::string_view kBoolean = "1 0 true false yes no on off";
   constexpr static Variable kVariables[] = {
-      {"CURRENT", kBoolean, "1"},
-      {"FUTURE", kBoolean, "1"},
-      {"ONFAULT", kBoolean, "1"},
-      {"REQUIRED", kBoolean, "0"},
-      {"FORK", "lazy full off", "lazy"},
-      {"RAISE_LIMIT", kBoolean, "1"},
-      {"LOG", "off error warn info debug", "info"},
+      {"CURRENT", kBoolean, "1", kBoolean},
+      {"FUTURE", kBoolean, "1", kBoolean},
+      {"ONFAULT", kBoolean, "1", kBoolean},
+      {"REQUIRED", kBoolean, "0", kBoolean},
+      {"FORK", "lazy full off", "lazy", "lazy full off"},
+      {"RAISE_LIMIT", kBoolean, "1", kBoolean},
+      {"IO_FLUSHER", kBoolean, "0", kBoolean},
+      {"REALTIME", "0 to 99", "0", "0 1 99"},
+      {"PROFILE", "lock swap-device", "lock", "lock swap-device"},
+      {"ONLY", "base names, : between", "all", "report sh:report sh nbdkit:qemu-nbd"},
+      {"THREAD_STACK", "16K to 1G", "unset", "16K 256K 1M 1G"},
+      {"ARENAS", "1 to 999", "unset", "1 2 999"},
+      {"LOG", "off error warn info debug", "info", "off error warn info debug"},
   };
   return kVariables;
 }

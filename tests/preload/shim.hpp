@@ -76,6 +76,7 @@ struct Variable {
   std::string_view name;
   std::string_view accepted;
   std::string_view fallback;
+  std::string_view samples;  // of what is accepted, blanks between
 };
 [[nodiscard]] std::span<const Variable> variables();
 
