@@ -84,7 +84,7 @@ class LineReader {
   std::size_t scanned_ = 0;  // no newline before this
   std::size_t filled_ = 0;
   bool skipping_ = false;  // through the rest of a line that was cut
-  char buffer_[1024];
+  char buffer_[2048];
 };
 
 /// From /proc/self/status, in bytes.

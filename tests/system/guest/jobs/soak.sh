@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=dash
+#
+# The soak: a daemon that forks, threads and allocates, under memory pressure for
+# as long as asked.  Swap is a plain disk: what is watched is the lock.
+mkswap /dev/vdb >/dev/null
+swapon /dev/vdb || fail "swapon"
+start /exp/soak_daemon &
+sleep 3
+daemon=$(processes soak | head -n 1)
+[ -n "$daemon" ] || fail "the daemon did not start"
+report "note pid=$daemon $(memory_of "$daemon")"
+# Pressure from all sides: the whole machine is short, and the daemon is reclaimed
+# from again and again.
+while sleep 5; do echo 16M >/sys/fs/cgroup/daemon/memory.reclaim; done 2>/dev/null &
+/exp/soak_watch "$daemon" "$LOAD_MIB" "$LOAD_PROCS" "$RUN_SECONDS"
+fail "the watch ended with status $?"

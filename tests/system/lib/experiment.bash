@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=bash
+#
+# One run of one scenario under one setting.
+# Uses: here, work, library, lib/{common,pieces,machine}.bash.
+
+# configure SCENARIO [KEY=VALUE...]: the settings of a guest, in `config`.
+declare -A config
+configure() {
+	local name daemon load options option
+	read -r name daemon load options < <(row "$here/scenarios" "$1") ||
+		die "unknown scenario $1 (--list shows them)"
+	shift
+	config=(
+		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [COUNT]=1 [TRANSPORT]=unix [CODE]=disk
+		[KERNEL]=default [RAM_MIB]=512 [DISK_MIB]=768
+		[STORE_MIB]=128            # size of a store that is not a disk
+		[DAEMON_MIN_MIB]=0 [DAEMON_MAX_MIB]=0     # memory.min and memory.max of the daemon
+		[LOAD_MIB]=320 [LOAD_MAX_MIB]=160 [LOAD_PROCS]=4
+		[RUN_SECONDS]=30 [STALL_SECONDS]=30
+		[KEYS]=80000 [REQUESTS]=20000          # of the latency measurement
+		[SWAPPINESS]=100 [MIN_FREE_KIB]='' [DIRTY_KIB]=''
+	)
+	case $load in
+	contained) ;;
+	global) config[LOAD_MAX_MIB]=0 config[LOAD_MIB]=$((config[RAM_MIB] + 64)) ;;
+	brief) config[RUN_SECONDS]=10 ;;
+	*) die "scenario $name: unknown load $load" ;;
+	esac
+	for option in $options "$@"; do
+		[[ -v config[${option%%=*}] ]] || die "unknown option ${option%%=*}"
+		config[${option%%=*}]=${option#*=}
+	done
+}
+
+# make_payload FOLDER PRELOAD VARIABLE...: what this run alone brings into the guest.
+make_payload() {
+	local folder=$1 key
+	mkdir -p "$folder"
+	case $2 in
+	-) ;;
+	library)
+		[ -f "$library" ] || die "no library at $library: build it first, or name it with --shim"
+		cp "$library" "$folder/shim.so" ;;
+	constructor) cp "$programs/constructor_only.so" "$folder/shim.so" ;;
+	esac
+	shift 2
+	[ $# = 0 ] || printf '%s\n' "$@" >"$folder/daemon.env"
+	for key in "${!config[@]}"; do
+		printf "%s='%s'\n" "$key" "${config[$key]}"
+	done | sort >"$folder/config"
+}
+
+# fingerprint PRELOAD: which library a line is about; runs of another build are not
+# to be counted with it.
+fingerprint() {
+	case $1 in
+	library) sha256sum "$library" | cut -c 1-12 ;;
+	*) echo "${1/#-/none}" ;;
+	esac
+}
+
+# run_once SCENARIO SETTING NUMBER [--set KEY=VALUE | --env KEY=VALUE]...
+#
+# Leaves one line of key=value words in $line.
+run_once() {
+	local scenario=$1 setting=$2 number=$3 preload expected folder
+	local -a options=() variables=() environment
+	shift 3
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--set) options+=("$2") ;;
+		--env) variables+=("$2") ;;
+		esac
+		shift 2
+	done
+	configure "$scenario" "${options[@]}"
+	read -r _ preload expected environment < <(row "$here/settings" "$setting") ||
+		die "unknown setting $setting (--list shows them)"
+	# shellcheck disable=SC2128,SC2206  # one string, to be split
+	environment=($environment "${variables[@]}")
+	prepare "${config[KERNEL]}"
+
+	folder=$work/logs/$(date +%Y%m%d-%H%M%S)-$scenario-$setting-$$-$number
+	make_payload "$folder/payload" "$preload" "${environment[@]}"
+	SECONDS=0
+	# A kernel that patches its own code while it boots can trip over software
+	# emulation and panic.  It has said nothing yet then, and boots the next time.
+	for _ in 1 2 3; do
+		boot "$folder" "${config[RAM_MIB]}" "${config[DISK_MIB]}" $((config[RUN_SECONDS] + 150))
+		[ ! -s "$folder/report" ] || break
+	done
+	rm -rf "$folder/payload"
+	line="$(verdict "$folder/report" "$expected") scenario=$scenario setting=$setting run=$number"
+	line+=" library=$(fingerprint "$preload") kernel=$(cat "$kernel/version") wall_s=$SECONDS"
+	line+=" set=\"${options[*]}\" env=\"${environment[*]}\" log=$folder"
+}
+
+# verdict REPORT EXPECTED: the guest's own words, unless it has none or was not
+# in the state that the setting promises.
+verdict() {
+	local line want
+	line=$(grep -a '^RESULT ' "$1" | tail -n 1 | cut -d ' ' -f 2- || true)
+	if [ -z "$line" ]; then
+		# The guest fell silent: under load a failure of the daemon, before it ours.
+		if grep -aq '^beat' "$1"; then echo result=silent; else echo 'result=error why="the load never started"'; fi
+		return
+	fi
+	for want in ${2//,/ }; do
+		case $want in
+		io_flusher) [[ $line == *io_flusher=1* ]] || { echo "result=error why=\"the daemon has no IO_FLUSHER\""; return; } ;;
+		realtime) [[ $line != *realtime=0* ]] || { echo "result=error why=\"the daemon has no real-time priority\""; return; } ;;
+		esac
+	done
+	echo "$line"
+}

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=bash
+#
+# One boot of the guest.  Uses: here, work, kernel, programs, root_image.
+
+machine=     # process id of the running machine
+
+stop_machine() {
+	[ -z "$machine" ] || kill "$machine" 2>/dev/null || true
+}
+trap stop_machine EXIT
+trap 'exit 130' INT TERM
+
+# boot FOLDER RAM_MIB DISK_MIB LIMIT_S
+#
+# FOLDER/payload goes into the guest's /exp.  Afterwards FOLDER holds `console`
+# (the kernel's messages), `report` (ours) and `daemon` (the daemon's output).
+# No KVM even where there is one: results shall not depend on where it runs; and
+# no network device.  LIMIT_S ends a guest that has gone silent.
+boot() {
+	local folder=$1 ram=$2 disk=$3 limit=$4 number disks=()
+	install -m 755 "$here/guest/init" "$folder/init"
+	cp -r "$here"/guest/{main.sh,jobs,daemons} "$programs"/* "$folder/payload/"
+	(cd "$folder" && find init payload | cpio -o -H newc --quiet) |
+		cat "$kernel/initramfs.cpio" - >"$folder/initramfs"
+	for number in 0 1 2; do
+		truncate -s "${disk}M" "$folder/disk$number"
+		disks+=(-drive "file=$folder/disk$number,format=raw,if=virtio,cache=unsafe")
+	done
+	# One machine at a time: two would starve each other and fake a stall.
+	exec 9>"$work/machine.lock"
+	flock 9
+	timeout --foreground -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -machine pc -cpu max \
+		-m "$ram" -smp 2 -display none -nodefaults -nic none -no-reboot \
+		-kernel "$kernel/vmlinuz" -initrd "$folder/initramfs" \
+		-append "console=ttyS0 loglevel=6 panic=1 mitigations=off transparent_hugepage=never nokaslr" \
+		-serial "file:$folder/console" -serial "file:$folder/report" -serial "file:$folder/daemon" \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 \
+		-drive "file=$root_image,format=raw,if=virtio,readonly=on" "${disks[@]}" \
+		>"$folder/qemu.log" 2>&1 </dev/null 9>&- &
+	machine=$!
+	# 1 is what isa-debug-exit makes of the guest's orderly end.
+	wait "$machine" || true
+	machine=
+	exec 9>&-
+	rm -rf "$folder"/{initramfs,init} "$folder"/disk?
+	sed -i 's/\r$//' "$folder/report" "$folder/daemon" "$folder/console"
+}
