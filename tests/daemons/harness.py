@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -91,14 +92,23 @@ def started(daemon, work, library, environment, limit=None):
 def wait_ready(daemon, family):
     def ready_or_gone():
         try:
-            return daemon.ready() or not family.pids()
+            return family.gone() or daemon.ready()
         except OSError:
-            return not family.pids()
+            return False
 
     if not processes.wait_until(ready_or_gone):
         raise Failed("it runs, but does not serve")
-    if not family.pids():
-        raise Failed(f"it ended, with exit status {family.exit_status}")
+    if family.gone():
+        raise ended(family)
+
+
+def ended(family):
+    status = family.exit_status
+    return Failed(
+        f"it ended, killed by {signal.Signals(-status).name}"
+        if status < 0
+        else f"it ended, with exit status {status}"
+    )
 
 
 def connect(path):
@@ -231,6 +241,11 @@ def run_row(row, library):
                 print("output:", output.read_text(errors="replace"), sep="\n")
 
 
+def stop_on_sigterm():
+    """By an exception, so that what was started ends with it."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+
+
 def require_machine(row):
     status = processes.own_status()
     if os.geteuid() != 0 or not processes.has_capability(status, processes.CAP_IPC_LOCK):
@@ -250,6 +265,7 @@ def main(rows):
     if not library:
         sys.exit("DUENDE_MLOCK_LIBRARY must be the path of the preload library")
     row = rows[sys.argv[1]]
+    stop_on_sigterm()
     require_machine(row)
     try:
         run_row(row, library)

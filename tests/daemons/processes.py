@@ -137,17 +137,21 @@ class Family:
             finally:
                 os._exit(127)
 
-    def _reap(self):
+    def gone(self):
+        """Whether no member is left. Exact, where a look through /proc may miss a process that is
+        forked meanwhile: as long as there is one, this process has a child."""
         try:
             while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
                 if ended[0] == self._command:
                     self.exit_status = os.waitstatus_to_exitcode(ended[1])
         except ChildProcessError:
-            pass
+            return True
+        return False
 
     def pids(self):
         """Of all members alive, oldest generation first."""
-        self._reap()
+        if self.gone():
+            return []
         parents = _parents()
         members = [os.getpid()]
         for member in members:
@@ -161,7 +165,7 @@ class Family:
         """Ends all members; those that do not heed SIGTERM by force."""
         for number, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, DEADLINE_SECONDS)):
             self._signal(number)
-            if wait_until(lambda: not self.pids(), seconds):
+            if wait_until(self.gone, seconds):
                 return
 
     def _signal(self, number):
