@@ -16,8 +16,8 @@ PYTHON = "/usr/bin/python3"  # Debian's, for its tests are those of this interpr
 
 
 def require_suite():
-    found = subprocess.run([PYTHON, "-c", "import test.test_mmap"], capture_output=True, check=False)
-    if found.returncode != 0:
+    probe = [PYTHON, "-c", "import test.test_mmap"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
         harness.skip("the interpreter's own tests are not installed (libpython3-testsuite)")
 
 

@@ -29,7 +29,7 @@ def started_as(*options):
 ROWS = {
     "limit-foreground": Row(started_as(), LIMIT),
     # Drops root, then forks.
-    "limit-daemonised": Row(started_as("-d"), LIMIT, forks_after_drop=True),
+    "limit-daemonised": Row(started_as("-d"), LIMIT, forked_after_drop=1),
 }
 
 if __name__ == "__main__":

@@ -32,8 +32,10 @@ ROWS = {
     "daemonised": Row(DAEMONISED),
     "limit-foreground": Row(started_as("", "-d"), LIMIT),
     "limit-daemonised": Row(DAEMONISED, LIMIT),
-    # Drops root, then forks for the connection.
-    "limit-drop-daemonised": Row(started_as("user = nobody"), LIMIT, forks_after_drop=True),
+    # Drops root, then forks for the connection, long after it has closed its stderr.
+    "limit-drop-daemonised": Row(
+        started_as("user = nobody"), LIMIT, forked_after_drop=1, heard=False
+    ),
 }
 
 if __name__ == "__main__":

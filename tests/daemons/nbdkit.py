@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""nbdkit, the commonest user-space server of swap: its memory plugin, which sizes nothing itself."""
+"""nbdkit, the commonest user-space server of swap, with its memory plugin."""
 
 import harness
 import nbd
@@ -33,7 +33,7 @@ ROWS = {
     "limit-daemonised": Row(DAEMONISED, LIMIT),
     "limit-drop-foreground": Row(started_as("-f", "-u", "nobody"), LIMIT),
     # Drops root, then forks.
-    "limit-drop-daemonised": Row(started_as("-u", "nobody"), LIMIT, forks_after_drop=True),
+    "limit-drop-daemonised": Row(started_as("-u", "nobody"), LIMIT, forked_after_drop=1),
 }
 
 if __name__ == "__main__":

@@ -55,12 +55,13 @@ class Process:
     locked: int  # resident and locked; a shared page counts in parts (smaps_rollup)
     rss: int  # sum of Rss over the mappings
     locked_rss: int  # the same over the locked mappings (VmFlags: lo)
+    limit: str  # soft RLIMIT_MEMLOCK: bytes, or `unlimited`
     may_lock: bool  # CAP_IPC_LOCK is effective, or the limit infinite
 
     @property
     def locked_share(self):
         """Of what is resident, how much is locked. Not from `Locked:`, which divides a page that
-        is shared (code, or memory a fork has not copied yet) by its users, while `Rss:` does not."""
+        is shared (code, or memory a fork has not copied yet) by its users, as `Rss:` does not."""
         return self.locked_rss / self.rss if self.rss else 0.0
 
 
@@ -82,6 +83,7 @@ def read_process(pid):
             locked=_kib(_fields((proc / "smaps_rollup").read_text()), "Locked"),
             rss=rss,
             locked_rss=locked_rss,
+            limit=limit,
             may_lock=limit == "unlimited" or has_capability(status, CAP_IPC_LOCK),
         )
     except (FileNotFoundError, ProcessLookupError):
@@ -123,6 +125,15 @@ def _parents():
     return parents
 
 
+def _descendants():
+    """Of this process, oldest generation first."""
+    parents = _parents()
+    found = [os.getpid()]
+    for process in found:
+        found += sorted(pid for pid, parent in parents.items() if parent == process)
+    return found[1:]
+
+
 class Family:
     """A command and its descendants. Orphans among them become this process's children, so that
     none is lost and nothing else is ever taken for one: no other children, no other Family."""
@@ -138,8 +149,7 @@ class Family:
                 os._exit(127)
 
     def gone(self):
-        """Whether no member is left. Exact, where a look through /proc may miss a process that is
-        forked meanwhile: as long as there is one, this process has a child."""
+        """Whether no member is left: as long as there is one, this process has a child."""
         try:
             while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
                 if ended[0] == self._command:
@@ -149,14 +159,12 @@ class Family:
         return False
 
     def pids(self):
-        """Of all members alive, oldest generation first."""
-        if self.gone():
-            return []
-        parents = _parents()
-        members = [os.getpid()]
-        for member in members:
-            members += sorted(pid for pid, parent in parents.items() if parent == member)
-        return members[1:]
+        """Of all members alive, oldest generation first. Two looks that agree: one alone misses
+        a process whose parent ends while /proc is being read."""
+        before, members = None, _descendants()
+        while members != before:
+            before, members = members, _descendants()
+        return members
 
     def processes(self):
         return [process for pid in self.pids() if (process := read_process(pid))]
