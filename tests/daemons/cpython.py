@@ -68,6 +68,7 @@ def compare(without, with_library):
 def main():
     library = os.environ.get("DUENDE_MLOCK_LIBRARY")
     require_suite()
+    harness.stop_on_sigterm()
     with harness.work_folder() as work, contextlib.ExitStack() as cleanup:
         runs = {"without": start(work, "without", None), "with": start(work, "with", library)}
         for process in runs.values():

@@ -51,13 +51,10 @@ def skip(precondition):
     sys.exit(SKIP)
 
 
-def require_program(*candidates):
-    """The first of these that is installed; daemons are often not on an ordinary PATH."""
+def require_program(name):
+    """Its path; daemons are often not on an ordinary user's PATH."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    for name in candidates:
-        if found := shutil.which(name, path=path):
-            return found
-    return skip(f"{candidates[0]} is not installed (scripts/setup daemons)")
+    return shutil.which(name, path=path) or skip(f"{name} is not installed (scripts/setup daemons)")
 
 
 def environment_with(library, extra):

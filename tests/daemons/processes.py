@@ -8,6 +8,7 @@ import pathlib
 import resource
 import signal
 import time
+import traceback
 
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
@@ -145,6 +146,8 @@ class Family:
         if self._command == 0:
             try:
                 _become(argv, environment, stderr_path, limit)
+            except OSError:
+                traceback.print_exc()
             finally:
                 os._exit(127)
 
