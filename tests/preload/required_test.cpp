@@ -126,6 +126,52 @@ TEST_SUITE("user") {
   }
 }
 
+TEST_SUITE("causes") {
+  TEST_CASE("what refuses mlockall to one who may lock: the whole line") {
+    struct {
+      int answer;
+      std::string text;
+    } const rows[] = {
+        {EPERM, expected::refused("EPERM")},   {ENOMEM, expected::refused("ENOMEM")},
+        {EAGAIN, expected::refused("EAGAIN")}, {EINVAL, expected::refused("EINVAL")},
+        {ENOSYS, expected::refused("ENOSYS")}, {0, expected::not_honoured()},
+    };
+    if (const auto missing = missing_for(Identity::root)) {
+      skip(*missing);
+      return;
+    }
+    for (const auto& row : rows) {
+      Launch launch = shimmed("report");
+      launch.identity = Identity::root;
+      launch.refusal = Refusal{SYS_mlockall, row.answer};
+      limit_locking(launch, kDefaultLimit);
+      const Finished finished = run(launch);
+      CHECK(finished.how() == "exit 0");
+      CHECK(finished.err == line_of(finished, "report", row.text));
+    }
+  }
+
+  TEST_CASE("a kernel without MCL_ONFAULT: locked without it, even when required") {
+    constexpr unsigned kMclOnfault = 4;
+    if (const auto missing = missing_for(Identity::root)) {
+      skip(*missing);
+      return;
+    }
+    for (const std::string_view required : {"REQUIRED=0", "REQUIRED=1"}) {
+      Launch launch = shimmed("report", {}, {required});
+      launch.identity = Identity::root;
+      launch.refusal = Refusal{SYS_mlockall, EINVAL, kMclOnfault};
+      limit_locking(launch, kDefaultLimit);
+      const Finished finished = run(launch);
+      CHECK(finished.how() == "exit 0");
+      CHECK(locked_after_mapping(finished) == locked_at_main(finished) + 64 * kKiB);
+      CHECK(finished.err ==
+            line_of(finished, "report",
+                    expected::without_onfault(locked_at_main(finished), kDefaultLimit)));
+    }
+  }
+}
+
 TEST_SUITE("core") {
   TEST_CASE("a program that aborts by itself does leave one here") {
     if (!core_files_are_possible()) {

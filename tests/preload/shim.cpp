@@ -3,6 +3,7 @@
 
 #include <sys/prctl.h>
 #include <algorithm>
+#include <iterator>
 
 #include <duende/mlock/status.hpp>
 
@@ -147,21 +148,53 @@ std::string no_limit_at_all(Identity identity, bool required) {
          not_exempt(identity);
 }
 
+std::string no_limit_at_all(std::string_view fix) {
+  const std::string text = no_limit_at_all(Identity::user, false);
+  constexpr std::string_view kFix = "; fix: ";
+  return text.substr(0, text.find(kFix) + kFix.size()) + std::string(fix);
+}
+
 std::string too_large(rlim_t bound, Identity identity, bool required) {
   return failed_with(required, "ENOMEM") + "the address space (# KiB) exceeds RLIMIT_MEMLOCK (" +
          limit(bound) + ')' + not_exempt(identity);
 }
 
-std::string refused_by_seccomp() {
-  return not_locked(false) +
-         "mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) failed with EPERM: a seccomp filter refuses "
-         "mlockall; fix: allow mlockall in the filter";
+std::string refused(std::string_view errno_name) {
+  struct Cause {
+    std::string_view errno_name;
+    std::string_view flags;
+    std::string_view text;
+  };
+  constexpr std::string_view kAll = "MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT";
+  constexpr std::string_view kMemory =
+      "no memory left, or more mappings than vm.max_map_count; fix: raise one of them";
+  constexpr std::string_view kKernel = "this kernel does not have it; fix: a newer kernel";
+  constexpr Cause kCauses[] = {
+      {"EPERM", kAll,
+       "a seccomp filter refuses it; fix: a securityContext.seccompProfile that allows mlockall"},
+      {"ENOMEM", kAll, kMemory},
+      {"EAGAIN", kAll, kMemory},
+      {"EINVAL", "MCL_CURRENT|MCL_FUTURE", kKernel},  // of the second attempt
+      {"ENOSYS", kAll, kKernel},
+  };
+  const auto* const cause =
+      std::find_if(std::begin(kCauses), std::end(kCauses),
+                   [&](const Cause& each) { return each.errno_name == errno_name; });
+  return not_locked(false) + "mlockall(" + std::string(cause->flags) + ") failed with " +
+         std::string(errno_name) + ": " + std::string(cause->text);
 }
 
 std::string not_honoured() {
   return not_locked(false) +
          "mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was built "
-         "with, ignores it; fix: run it outside of that";
+         "with, ignores it; fix: run it without";
+}
+
+std::string without_onfault(std::uint64_t bytes, rlim_t bound) {
+  std::string text = exempt(bytes, bound);
+  constexpr std::string_view kOnfault = "on-fault";
+  return text.replace(text.find(kOnfault), kOnfault.size(),
+                      "populated (MCL_ONFAULT was refused with EINVAL: Linux 4.4 has it)");
 }
 
 std::string not_locked(bool required) {

@@ -54,14 +54,19 @@ namespace expected {
 [[nodiscard]] std::string exempt(std::uint64_t bytes, rlim_t limit);
 /// Best effort under a limit.
 [[nodiscard]] std::string current_only(std::uint64_t bytes, rlim_t limit, Identity identity);
+/// A limit of 0, where nobody told the library the host: the fix is its own finding.
+[[nodiscard]] std::string no_limit_at_all(std::string_view fix);
 /// Told to lock what is mapped later, under a limit.
 [[nodiscard]] std::string headroom(std::uint64_t bytes, rlim_t limit, Identity identity);
 /// RLIMIT_MEMLOCK is 0.
 [[nodiscard]] std::string no_limit_at_all(Identity identity, bool required);
 /// The address space, `#` KiB, does not fit.
 [[nodiscard]] std::string too_large(rlim_t limit, Identity identity, bool required);
-[[nodiscard]] std::string refused_by_seccomp();
+/// mlockall by root was refused with `errno_name`, for another reason than the limit.
+[[nodiscard]] std::string refused(std::string_view errno_name);
 [[nodiscard]] std::string not_honoured();
+/// Locked as `exempt`, on a kernel without MCL_ONFAULT.
+[[nodiscard]] std::string without_onfault(std::uint64_t bytes, rlim_t limit);
 /// Under REQUIRED, the beginning of whatever failed.
 [[nodiscard]] std::string not_locked(bool required);
 

@@ -50,7 +50,9 @@ void install(const Refusal& refusal) {
   const unsigned answer = SECCOMP_RET_ERRNO | static_cast<unsigned>(refusal.answer);
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),  // little endian
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, refusal.bits, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, answer),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -83,6 +85,9 @@ void connect_streams(const Descriptor& output, const Descriptor& error) {
     connect_streams(output, error.child);
     for (const Limit& limit : launch.limits) {
       check(::setrlimit(static_cast<__rlimit_resource>(limit.resource), &limit.value), "setrlimit");
+    }
+    if (launch.set_up) {
+      launch.set_up();
     }
     become(launch.identity);
     if (launch.refusal) {

@@ -20,10 +20,12 @@ struct Limit {
   rlimit value;
 };
 
-/// A seccomp filter on one system call: it answers this errno, or 0 and does nothing.
+/// A seccomp filter on one system call: it answers this errno, or 0 and does nothing; where bits
+/// are given, only to calls that have one of them in their first argument.
 struct Refusal {
   long system_call;
   int answer;
+  unsigned bits = ~0U;
 };
 
 struct Launch {
@@ -35,6 +37,8 @@ struct Launch {
   bool first_of_pid_namespace = false;
   std::string folder = "/";
   Stream standard_error = Stream::pipe;
+  /// In the child, while it still has every privilege.
+  std::function<void()> set_up;
   /// The last thing before execve, in the child.
   std::function<void()> prepare;
   std::chrono::seconds deadline{20};
