@@ -77,8 +77,9 @@ void append_flags(Line& line, int flags) noexcept {
 bool append_unit(Line& line, const Kernel& kernel) noexcept {
   detail::LineReader groups(kernel, "/proc/self/cgroup");
   while (const auto group = groups.next()) {
+    const auto manager = detail::after(*group, detail::leading_number(*group).length);
     const bool of_systemd =
-        detail::starts_with(*group, "0::") || detail::starts_with(*group, "1:name=systemd:");
+        detail::starts_with(manager, "::") || detail::starts_with(manager, ":name=systemd:");
     if (of_systemd && detail::ends_with(*group, ".service")) {
       line << detail::after(*group, group->rfind('/') + 1);
       return true;
@@ -88,8 +89,8 @@ bool append_unit(Line& line, const Kernel& kernel) noexcept {
 }
 
 /// The one change here that gives `which` or, in the case of CAP_IPC_LOCK, makes up for it.
-void append_grant(Line& line, const Kernel& kernel, Environment environment,
-                  Capability which) noexcept {
+void append_grant(Line& line, const Kernel& kernel, Environment environment, Capability which,
+                  bool held = false) noexcept {
   const Host host = detect_host(kernel, environment);
   const bool limit = which == Capability::ipc_lock;
   switch (host) {
@@ -105,6 +106,10 @@ void append_grant(Line& line, const Kernel& kernel, Environment environment,
            << (limit ? "" : name_of(which));
       return;
     case Host::kubernetes:
+      if (held) {
+        line << "keep the user root: Kubernetes sets no memlock limit";
+        return;
+      }
       line << "run the container as root, with " << name_of(which)
            << " in securityContext.capabilities.add";
       return;
@@ -126,7 +131,7 @@ void append_limit_fix(Line& line, const Kernel& kernel, Environment environment,
   } else if (ipc_lock.effective && ipc_lock.namespaced) {
     line << "raise the hard limit of the user who creates the namespace, beforehand";
   } else {
-    append_grant(line, kernel, environment, Capability::ipc_lock);
+    append_grant(line, kernel, environment, Capability::ipc_lock, limit.exempt);
   }
 }
 
@@ -167,8 +172,12 @@ void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome,
   const bool too_large = limit.capped() && outcome.error == ENOMEM &&
                          !(outcome.memory && outcome.memory->address_space <= limit.soft);
   if (none_allowed || too_large) {
-    if (too_large && outcome.memory) {
-      line << "the address space (" << outcome.memory->address_space / 1024 << " KiB) exceeds ";
+    if (too_large) {
+      line << "the address space ";
+      if (outcome.memory) {
+        line << '(' << outcome.memory->address_space / 1024 << " KiB) ";
+      }
+      line << "exceeds ";
     }
     append_limit(line, limit);
     append_capability(line << (none_allowed ? " allows no lock, and " : ", and "),

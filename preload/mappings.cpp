@@ -11,56 +11,47 @@ namespace {
 
 constexpr const char* kMaps = "/proc/self/maps";
 
-/// Takes a line apart from the left; `failed` once something is not as it should be.
+/// Takes a line apart from the left.
 class Scanner {
  public:
   constexpr explicit Scanner(std::string_view line) noexcept : rest_(line) {}
 
-  constexpr std::uint64_t hex() noexcept {
+  /// A number in lower-case hexadecimal, and the byte behind it, which has to be `end`.
+  constexpr std::uint64_t hex(char end) noexcept {
     std::uint64_t value = 0;
-    bool found = false;
-    while (!rest_.empty()) {
-      const char byte = rest_.front();
-      const int digit = byte >= '0' && byte <= '9'   ? byte - '0'
-                        : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
-                                                     : -1;
-      if (digit < 0) {
+    for (char next = byte(); next != end; next = byte()) {
+      const bool letter = next >= 'a' && next <= 'f';
+      const int digit = letter ? next - 'a' + 10 : next - '0';
+      valid_ = valid_ && (letter || (digit >= 0 && digit <= 9));
+      if (!valid_) {
         break;
       }
       value = value * 16 + static_cast<unsigned>(digit);
-      found = true;
-      rest_.remove_prefix(1);
     }
-    failed_ |= !found;
     return value;
   }
   constexpr std::uint64_t decimal() noexcept {
     const auto number = detail::leading_number(rest_);
-    failed_ |= !number.found;
+    valid_ = valid_ && number.found;
     rest_.remove_prefix(number.length);
     return number.value;
   }
+  /// NUL at the end, which no line has.
   constexpr char byte() noexcept {
-    if (rest_.empty()) {
-      failed_ = true;
+    valid_ = valid_ && !rest_.empty();
+    if (!valid_) {
       return '\0';
     }
     const char first = rest_.front();
     rest_.remove_prefix(1);
     return first;
   }
-  constexpr void expect(char wanted) noexcept { failed_ |= byte() != wanted; }
-  constexpr std::string_view after_spaces() noexcept {
-    while (!rest_.empty() && rest_.front() == ' ') {
-      rest_.remove_prefix(1);
-    }
-    return rest_;
-  }
-  [[nodiscard]] constexpr bool failed() const noexcept { return failed_; }
+  [[nodiscard]] constexpr std::string_view rest() const noexcept { return rest_; }
+  [[nodiscard]] constexpr bool valid() const noexcept { return valid_; }
 
  private:
   std::string_view rest_;
-  bool failed_ = false;
+  bool valid_ = true;
 };
 
 /// Populates ranges of one file, in ascending order and as few as possible: those that touch
@@ -142,24 +133,19 @@ std::uintptr_t find_lowest_stack_page(const Kernel& kernel) noexcept {
 std::optional<Mapping> parse_mapping(std::string_view line) noexcept {
   Scanner scan(line);
   Mapping mapping;
-  mapping.begin = scan.hex();
-  scan.expect('-');
-  mapping.end = scan.hex();
-  scan.expect(' ');
+  mapping.begin = scan.hex('-');
+  mapping.end = scan.hex(' ');
   mapping.readable = scan.byte() == 'r';
   mapping.writable = scan.byte() == 'w';
   mapping.executable = scan.byte() == 'x';
   mapping.shared = scan.byte() == 's';
-  scan.expect(' ');
-  (void)scan.hex();  // offset
-  scan.expect(' ');
-  mapping.device = scan.hex() << 32;
-  scan.expect(':');
-  mapping.device |= scan.hex();
-  scan.expect(' ');
+  (void)scan.hex(' ');  // nothing more
+  (void)scan.hex(' ');  // offset
+  mapping.device = scan.hex(':') << 32;
+  mapping.device |= scan.hex(' ');
   mapping.inode = scan.decimal();
-  mapping.main_stack = scan.after_spaces() == "[stack]";
-  return scan.failed() ? std::nullopt : std::optional(mapping);
+  mapping.main_stack = mapping.inode == 0 && detail::ends_with(scan.rest(), " [stack]");
+  return scan.valid() ? std::optional(mapping) : std::nullopt;
 }
 
 void make_code_resident(const Kernel& kernel) noexcept {

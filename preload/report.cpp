@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -66,22 +65,19 @@ class WriteSignalsBlocked {
 /// 0 or an errno.
 int write_at_once(const struct stat& target, const char* bytes, std::size_t size) noexcept {
   const auto answer = [](long returned) { return returned < 0 ? errno : 0; };
-  if (S_ISSOCK(target.st_mode)) {
-    return answer(
-        ::syscall(SYS_sendto, STDERR_FILENO, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0));
-  }
   if (!S_ISREG(target.st_mode)) {
-    // A pipe without a reader shows here, before a write would raise SIGPIPE: a SIGPIPE that was
-    // pending for the process could not be told from it, and one for the thread not put back.
+    // A pipe or socket without a reader shows here, before a write would raise SIGPIPE: a SIGPIPE
+    // that was pending for the process could not be told from it, and one for the thread not put
+    // back.
     pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
     const timespec at_once = {};
     if (::syscall(SYS_ppoll, &room, 1, &at_once, nullptr, sizeof(SignalSet)) != 1 ||
         room.revents != POLLOUT) {
       return EAGAIN;
     }
-    // RWF_NOWAIT works on pipes since Linux 6.4. O_NONBLOCK would be seen by every process
-    // that shares the open file. A terminal, or an older kernel: a pipe with room takes up to
-    // PIPE_BUF bytes at once.
+    // RWF_NOWAIT works on pipes and sockets since Linux 6.4. O_NONBLOCK would be seen by every
+    // process that shares the open file. A terminal, or an older kernel: what has room takes up
+    // to PIPE_BUF bytes at once.
     constexpr int kRwfNowait = 8;
     iovec vector = {.iov_base = const_cast<char*>(bytes), .iov_len = size};
     const int error =
@@ -154,7 +150,8 @@ void report(LogLevel level, const Line& text) noexcept {
   if (has_journal && target.st_dev == device && target.st_ino == inode) {
     line << journal_priority(level);
   }
-  line << "duende-mlock[" << ::syscall(SYS_getpid) << "] " << name.view() << ": ";
+  line << "duende-mlock[" << static_cast<unsigned>(::syscall(SYS_getpid)) << "] " << name.view()
+       << ": ";
   // The end of the line is never cut.
   const std::size_t room = Line::capacity() - line.size() - 1;
   line << std::string_view(text.c_str(), text.size() < room ? text.size() : room) << '\n';

@@ -18,6 +18,8 @@ constexpr std::string_view kKnownHost = "KUBERNETES_SERVICE_HOST=10.0.0.1";
 
 constexpr std::string_view kFixLimit =
     "; fix: run the container as root, with IPC_LOCK in securityContext.capabilities.add";
+constexpr std::string_view kFixExempt =
+    "; fix: keep the user root: Kubernetes sets no memlock limit";
 constexpr std::string_view kFixNamespace =
     "; fix: raise the hard limit of the user who creates the namespace, beforehand";
 
@@ -128,7 +130,7 @@ std::string locked(std::uint64_t bytes, std::string_view what) {
 std::string exempt(std::uint64_t bytes, rlim_t bound) {
   return locked(bytes, "current and future, on-fault") +
          "; nothing more once CAP_IPC_LOCK is dropped: allocations beyond RLIMIT_MEMLOCK (" +
-         limit(bound) + ") would fail" + std::string(kFixLimit);
+         limit(bound) + ") would fail" + std::string(kFixExempt);
 }
 
 std::string current_only(std::uint64_t bytes, rlim_t bound, Identity identity) {

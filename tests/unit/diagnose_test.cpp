@@ -232,7 +232,9 @@ const Row kFailureRows[] = {
          kAbsent + "; fix: leave DUENDE_MLOCK_RAISE_LIMIT on"},
     {"ENOMEM under a limit, no /proc",
      with(refused(ENOMEM, kEight), [](Scene& scene) { scene.outcome.memory.reset(); }),
-     LogLevel::warn, kCall + "ENOMEM: RLIMIT_MEMLOCK (8192 KiB), and " + kAbsent + kLimitsConf},
+     LogLevel::warn,
+     kCall + "ENOMEM: the address space exceeds RLIMIT_MEMLOCK (8192 KiB), and " + kAbsent +
+         kLimitsConf},
     {"ENOMEM within the limit", refused(ENOMEM, kHuge), LogLevel::warn,
      kCall + "ENOMEM: " + kNoMemory},
     {"ENOMEM without a limit", refused(ENOMEM, {}), LogLevel::warn, kCall + "ENOMEM: " + kNoMemory},
@@ -298,6 +300,7 @@ const std::string kFilterFix = "; fix: allow mlockall in the filter";
 const std::string kProfileFix = "; fix: --security-opt seccomp=PROFILE, one that allows mlockall";
 const std::string kPodFix =
     "; fix: run the container as root, with IPC_LOCK in securityContext.capabilities.add";
+const std::string kPodRootFix = "; fix: keep the user root: Kubernetes sets no memlock limit";
 const std::string kUnitFix =
     "; fix: LimitMEMLOCK=infinity in the [Service] section of nbd-server@1.service";
 const std::string kUnitFilterFix = "; fix: SystemCallFilter=@memlock, beside what is there";
@@ -309,7 +312,7 @@ const HostRow kHosts[] = {
     {"a unit", "", "0::/system.slice/nbd-server@1.service\n", Host::systemd, kUnitFix, kUnitFix,
      kUnitFilterFix},
     {"a unit of cgroup v1", "",
-     "12:cpu:/x.service\n1:name=systemd:/system.slice/nbd-server@1.service\n", Host::systemd,
+     "12:cpu:/x.service\n9:name=systemd:/system.slice/nbd-server@1.service\n", Host::systemd,
      kUnitFix, kUnitFix, kUnitFilterFix},
     {"a control group of another manager", "", "1:name=openrc:/x.service\n3:cpu:/y.service\n",
      Host::shell, kShellFix, kShellFix, kFilterFix},
@@ -318,7 +321,7 @@ const HostRow kHosts[] = {
      kProfileFix},
     {"podman", "/run/.containerenv", "", Host::podman, "; fix: podman run --ulimit memlock=-1:-1",
      "; fix: podman run --ulimit memlock=-1:-1", kProfileFix},
-    {"kubernetes", "/var/run/secrets/kubernetes.io", "", Host::kubernetes, kPodFix, kPodFix,
+    {"kubernetes", "/var/run/secrets/kubernetes.io", "", Host::kubernetes, kPodFix, kPodRootFix,
      "; fix: a securityContext.seccompProfile that allows mlockall"},
 };
 
