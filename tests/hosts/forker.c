@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Forks in the way its first argument says, and prints what /proc says of each process.
-// forker tree|thread|orphan|cost MIB; forker drop|drop-raw UID.
+// forker tree|thread|orphan MIB; forker drop|drop-raw UID.
 #define _GNU_SOURCE  // setresuid
 #include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "host.h"
 
@@ -74,30 +73,6 @@ static void fork_orphan(void) {
   dump("child");
 }
 
-/// What the child has spent before its first statement, the least of five: processor time, so that
-/// neither fork itself, which the parent pays, nor a busy machine counts.
-static void print_cost(void) {
-  long long least = 1LL << 62;
-  for (int i = 0; i < 5; ++i) {
-    int answer[2];
-    expect(pipe(answer) == 0, "pipe");
-    const pid_t child = fork();
-    if (child == 0) {
-      struct timespec spent;
-      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-      _exit(write(answer[1], &spent, sizeof spent) != sizeof spent);
-    }
-    struct timespec spent;
-    expect(read(answer[0], &spent, sizeof spent) == sizeof spent, "read");
-    close(answer[0]);
-    close(answer[1]);
-    expect(waitpid(child, NULL, 0) == child, "waitpid");
-    const long long nanoseconds = spent.tv_sec * 1000000000LL + spent.tv_nsec;
-    least = nanoseconds < least ? nanoseconds : least;
-  }
-  say("nanoseconds %lld\n", least);
-}
-
 static void* touch(void* block) { return memset(block, 1, kMiB); }
 
 /// A daemon that gives up root, by its C library or past it, and whose child then needs memory.
@@ -135,11 +110,9 @@ int main(int count, char** arguments) {
     fork_tree();
   } else if (strcmp(way, "thread") == 0) {
     fork_from_thread();
-  } else if (strcmp(way, "orphan") == 0) {
-    fork_orphan();
   } else {
-    expect(strcmp(way, "cost") == 0, "a way to fork");
-    print_cost();
+    expect(strcmp(way, "orphan") == 0, "a way to fork");
+    fork_orphan();
   }
   return kConstants[0] - 1 + (ballast[0] - 1);
 }

@@ -59,13 +59,6 @@ void check_code_is_resident(const Finished& finished, std::string_view who) {
   }
 }
 
-std::uint64_t cost(std::string_view mode) {
-  const std::string fork = "FORK=" + std::string(mode);
-  const Finished finished = run(forker("cost", kLarge, {fork}));
-  REQUIRE(finished.how() == "exit 0");
-  return number(finished.out, "nanoseconds");
-}
-
 /// A text that ends with the fix, which a child cannot take from its parent's environment.
 std::string without_fix(std::string_view err) {
   return std::string(err.substr(0, err.find("; fix: ")));
@@ -216,23 +209,6 @@ TEST_SUITE("root") {
       CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == (debug ? 3 : 1));
       CHECK((finished.err.find(": after fork: locked (") != std::string::npos) == debug);
     }
-  }
-}
-
-TEST_SUITE("cost") {
-  TEST_CASE("lazy is at least 20 times cheaper than full, of 512 MiB") {
-    if (root_is_missing()) {
-      return;
-    }
-    const auto lazy = cost("lazy");
-    const auto full = cost("full");
-    const auto off = cost("off");
-    std::printf("fork of 512 MiB: off %llu us, lazy %llu us, full %llu us: full/lazy %.1f\n",
-                static_cast<unsigned long long>(off / 1000),
-                static_cast<unsigned long long>(lazy / 1000),
-                static_cast<unsigned long long>(full / 1000),
-                static_cast<double>(full) / static_cast<double>(lazy));
-    CHECK(full >= 20 * lazy);
   }
 }
 
