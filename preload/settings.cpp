@@ -225,6 +225,9 @@ ReadResult read(Environment environment, const ProblemSink* sink) noexcept {
       continue;
     }
     const Variable* const variable = find_variable(detail::after(name, kPrefix.size()));
+    if (variable == nullptr && entry->value.empty()) {
+      continue;  // as if unset
+    }
     if (variable == nullptr) {
       problem([&](Line& line) { describe_name(line, name); });
       continue;

@@ -355,6 +355,10 @@ TEST_CASE("problems are counted one by one") {
   CHECK(result.settings.log == LogLevel::debug);
 }
 
+TEST_CASE("an empty value is as if unset, whatever the name") {
+  CHECK(read_entries({kName + "NOPE=", kName + "REQUIRED=", kName + "FORK="}).problems == 0);
+}
+
 TEST_CASE("an unknown name is answered with the nearest known one") {
   struct Row {
     const char* name;
