@@ -48,11 +48,12 @@ std::vector<std::string> environment_of(const Launch& launch, const Endpoint& er
 void install(const Refusal& refusal) {
   const auto number = static_cast<unsigned>(refusal.system_call);
   const unsigned answer = SECCOMP_RET_ERRNO | static_cast<unsigned>(refusal.answer);
+  const unsigned chosen = BPF_JMP | BPF_K | (refusal.bits == 0 ? BPF_JGE : BPF_JSET);
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),  // little endian
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, refusal.bits, 0, 1),
+      BPF_JUMP(static_cast<unsigned short>(chosen), refusal.bits, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, answer),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };

@@ -25,7 +25,7 @@ struct Limit {
 struct Refusal {
   long system_call;
   int answer;
-  unsigned bits = ~0U;
+  unsigned bits = 0;
 };
 
 struct Launch {
