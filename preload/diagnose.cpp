@@ -267,14 +267,25 @@ constexpr LogLevel failure_level(const Settings& settings) noexcept {
   return settings.required ? LogLevel::error : LogLevel::warn;
 }
 
+constinit bool g_in_kubernetes = false;
+
+bool names_kubernetes(Environment environment) noexcept {
+  return environment.get("KUBERNETES_SERVICE_HOST").has_value();
+}
+
 bool exists(const char* path) noexcept {
   return ::syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
 }
 
 }  // namespace
 
+void remember_host(Environment environment) noexcept {
+  g_in_kubernetes = names_kubernetes(environment);
+}
+
 Host detect_host(const Kernel& kernel, Environment environment) noexcept {
-  if (environment.get("KUBERNETES_SERVICE_HOST") || exists("/var/run/secrets/kubernetes.io")) {
+  if (g_in_kubernetes || names_kubernetes(environment) ||
+      exists("/var/run/secrets/kubernetes.io")) {
     return Host::kubernetes;
   }
   if (exists("/run/.containerenv")) {

@@ -13,6 +13,10 @@ enum class Host : unsigned char { shell, systemd, docker, podman, kubernetes };
 /// Async-signal-safe.
 [[nodiscard]] Host detect_host(const Kernel& kernel, Environment environment) noexcept;
 
+/// Once, before main: what `detect_host` is to know later on, when the environment may have changed
+/// and is not to be read.
+void remember_host(Environment environment) noexcept;
+
 /// A line and how loud it is. The functions below append to the line.
 struct Message {
   LogLevel level = LogLevel::info;

@@ -67,6 +67,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
   g_settings = read.settings;
 
   open_report(g_settings.log, name, environment);
+  remember_host(environment);
   if (!is_selected(g_settings, name)) {
     shed_reclaim_settings(kSystemKernel, g_settings);
     Line line;
