@@ -89,9 +89,8 @@ bool append_unit(Line& line, const Kernel& kernel) noexcept {
 }
 
 /// The one change here that gives `which` or, in the case of CAP_IPC_LOCK, makes up for it.
-void append_grant(Line& line, const Kernel& kernel, Environment environment, Capability which,
-                  bool held = false) noexcept {
-  const Host host = detect_host(kernel, environment);
+void append_grant(Line& line, const Kernel& kernel, Capability which, bool held = false) noexcept {
+  const Host host = detect_host(kernel);
   const bool limit = which == Capability::ipc_lock;
   switch (host) {
     case Host::systemd:
@@ -122,8 +121,7 @@ void append_grant(Line& line, const Kernel& kernel, Environment environment, Cap
 }
 
 /// What would lift the limit.
-void append_limit_fix(Line& line, const Kernel& kernel, Environment environment,
-                      const MemlockLimit& limit) noexcept {
+void append_limit_fix(Line& line, const Kernel& kernel, const MemlockLimit& limit) noexcept {
   const CapabilityState ipc_lock = capability(Capability::ipc_lock);
   line << "; fix: ";
   if (limit.hard == RLIM_INFINITY) {
@@ -131,7 +129,7 @@ void append_limit_fix(Line& line, const Kernel& kernel, Environment environment,
   } else if (ipc_lock.effective && ipc_lock.namespaced) {
     line << "raise the hard limit of the user who creates the namespace, beforehand";
   } else {
-    append_grant(line, kernel, environment, Capability::ipc_lock, limit.exempt);
+    append_grant(line, kernel, Capability::ipc_lock, limit.exempt);
   }
 }
 
@@ -147,13 +145,13 @@ bool filtered(const Kernel& kernel) noexcept {
 }
 
 /// EPERM although the limit would allow it.
-void append_policy(Line& line, const Kernel& kernel, Environment environment) noexcept {
+void append_policy(Line& line, const Kernel& kernel) noexcept {
   if (!filtered(kernel)) {
     line << "a security module or sandbox refuses it; fix: allow ipc_lock in its policy";
     return;
   }
   line << "a seccomp filter refuses it; fix: ";
-  switch (detect_host(kernel, environment)) {
+  switch (detect_host(kernel)) {
     case Host::systemd: line << "SystemCallFilter=@memlock, beside what is there"; return;
     case Host::docker:
     case Host::podman: line << "--security-opt seccomp=PROFILE, one that allows mlockall"; return;
@@ -163,8 +161,7 @@ void append_policy(Line& line, const Kernel& kernel, Environment environment) no
 }
 
 /// Cause and fix of a call that was refused.
-void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome,
-                    Environment environment) noexcept {
+void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome) noexcept {
   append_flags(line, outcome.flags);
   line << " failed with " << errno_name(outcome.error) << ": ";
   const MemlockLimit& limit = outcome.limit;
@@ -182,9 +179,9 @@ void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome,
     append_limit(line, limit);
     append_capability(line << (none_allowed ? " allows no lock, and " : ", and "),
                       Capability::ipc_lock);
-    append_limit_fix(line, kernel, environment, limit);
+    append_limit_fix(line, kernel, limit);
   } else if (outcome.error == EPERM) {
-    append_policy(line, kernel, environment);
+    append_policy(line, kernel);
   } else if (outcome.error == ENOMEM || outcome.error == EAGAIN) {
     line << "no memory left, or more mappings than vm.max_map_count; fix: raise one of them";
   } else {
@@ -192,8 +189,7 @@ void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome,
   }
 }
 
-void append_failure(Line& line, const Kernel& kernel, const Outcome& outcome,
-                    Environment environment) noexcept {
+void append_failure(Line& line, const Kernel& kernel, const Outcome& outcome) noexcept {
   switch (outcome.failure) {
     case Failure::not_honoured:
       line << "mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was "
@@ -204,7 +200,7 @@ void append_failure(Line& line, const Kernel& kernel, const Outcome& outcome,
       append_limit(line, outcome.limit);
       line << "; fix: mount /proc";
       return;
-    default: append_refused(line, kernel, outcome, environment); return;
+    default: append_refused(line, kernel, outcome); return;
   }
 }
 
@@ -269,10 +265,6 @@ constexpr LogLevel failure_level(const Settings& settings) noexcept {
 
 constinit bool g_in_kubernetes = false;
 
-bool names_kubernetes(Environment environment) noexcept {
-  return environment.get("KUBERNETES_SERVICE_HOST").has_value();
-}
-
 bool exists(const char* path) noexcept {
   return ::syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
 }
@@ -280,12 +272,11 @@ bool exists(const char* path) noexcept {
 }  // namespace
 
 void remember_host(Environment environment) noexcept {
-  g_in_kubernetes = names_kubernetes(environment);
+  g_in_kubernetes = environment.get("KUBERNETES_SERVICE_HOST").has_value();
 }
 
-Host detect_host(const Kernel& kernel, Environment environment) noexcept {
-  if (g_in_kubernetes || names_kubernetes(environment) ||
-      exists("/var/run/secrets/kubernetes.io")) {
+Host detect_host(const Kernel& kernel) noexcept {
+  if (g_in_kubernetes || exists("/var/run/secrets/kubernetes.io")) {
     return Host::kubernetes;
   }
   if (exists("/run/.containerenv")) {
@@ -299,25 +290,25 @@ Host detect_host(const Kernel& kernel, Environment environment) noexcept {
 }
 
 void describe(Message& message, const Kernel& kernel, const Outcome& outcome,
-              const Settings& settings, Environment environment) noexcept {
+              const Settings& settings) noexcept {
   Line& line = message.text;
   if (outcome.failure != Failure::none) {
     message.level = failure_level(settings);
-    append_failure(line << "not locked" << required_note(settings), kernel, outcome, environment);
+    append_failure(line << "not locked" << required_note(settings), kernel, outcome);
   } else if (settings.nothing_to_lock()) {
     line << "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off";
   } else {
     append_locked(line, outcome);
     const bool caveat = append_caveat(line, outcome);
     if (caveat) {
-      append_limit_fix(line, kernel, environment, outcome.limit);
+      append_limit_fix(line, kernel, outcome.limit);
     }
     message.level = caveat || outcome.onfault_refused ? LogLevel::warn : LogLevel::info;
   }
 }
 
 void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
-              const Settings& settings, Environment environment) noexcept {
+              const Settings& settings) noexcept {
   Line& line = message.text;
   message.level = failure_level(settings);
   line << refusal.what << " does not hold" << required_note(settings) << refusal.call;
@@ -328,7 +319,7 @@ void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
   line << " failed with " << errno_name(refusal.error) << ": ";
   if (refusal.error == EPERM) {
     append_capability(line, refusal.needed);
-    append_grant(line << "; fix: ", kernel, environment, refusal.needed);
+    append_grant(line << "; fix: ", kernel, refusal.needed);
   } else {
     line << "this kernel does not have it; fix: Linux " << refusal.since;
   }
@@ -341,7 +332,7 @@ void describe_drop(Message& message, const Kernel& kernel, const Settings& setti
   line << "CAP_IPC_LOCK was dropped" << required_note(settings)
        << "what is mapped from now on is not locked, as allocations beyond ";
   append_limit(line, limit);
-  append_limit_fix(line << " would fail", kernel, Environment(nullptr), limit);
+  append_limit_fix(line << " would fail", kernel, limit);
 }
 
 }  // namespace duende::mlock::preload

@@ -10,12 +10,10 @@ namespace duende::mlock::preload {
 /// Who sets the limits here, and so where they are changed.
 enum class Host : unsigned char { shell, systemd, docker, podman, kubernetes };
 
-/// Async-signal-safe.
-[[nodiscard]] Host detect_host(const Kernel& kernel, Environment environment) noexcept;
-
-/// Once, before main: what `detect_host` is to know later on, when the environment may have changed
-/// and is not to be read.
+/// Once, before main: Kubernetes shows itself in the environment, which a daemon may change.
 void remember_host(Environment environment) noexcept;
+/// Async-signal-safe.
+[[nodiscard]] Host detect_host(const Kernel& kernel) noexcept;
 
 /// A line and how loud it is. The functions below append to the line.
 struct Message {
@@ -25,7 +23,7 @@ struct Message {
 
 /// Reads /proc only where something is wrong. Async-signal-safe.
 void describe(Message& message, const Kernel& kernel, const Outcome& outcome,
-              const Settings& settings, Environment environment) noexcept;
+              const Settings& settings) noexcept;
 
 /// A call for something other than the lock that was refused, for want of a capability or of a
 /// newer kernel.
@@ -37,7 +35,7 @@ struct Refusal {
   std::string_view since;  // the kernel that has it
 };
 void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
-              const Settings& settings, Environment environment) noexcept;
+              const Settings& settings) noexcept;
 
 /// That CAP_IPC_LOCK is gone, and future locking with it. Async-signal-safe.
 void describe_drop(Message& message, const Kernel& kernel, const Settings& settings,

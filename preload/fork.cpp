@@ -38,7 +38,7 @@ void lock_child() noexcept {
   if (failed || lost_future || reported(LogLevel::debug)) {
     Message message;
     message.text << "after fork: ";
-    describe(message, kSystemKernel, outcome, settings, Environment(nullptr));
+    describe(message, kSystemKernel, outcome, settings);
     report(failed || lost_future ? message.level : LogLevel::debug, message.text);
   }
   if (failed && settings.required) {

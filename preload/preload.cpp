@@ -29,7 +29,7 @@ void report_problems(Environment environment, LogLevel level) noexcept {
 }
 
 /// Limits, plan, mlockall, code resident, read back, one line.
-Outcome lock_process(const ReclaimState& reclaim, Environment environment) noexcept {
+Outcome lock_process(const ReclaimState& reclaim) noexcept {
   if (g_settings.raise_limit && !g_settings.nothing_to_lock()) {
     raise_memlock_limit(kSystemKernel);
   }
@@ -38,7 +38,7 @@ Outcome lock_process(const ReclaimState& reclaim, Environment environment) noexc
   outcome.io_flusher = reclaim.io_flusher;
   outcome.realtime = reclaim.realtime;
   Message message;
-  describe(message, kSystemKernel, outcome, g_settings, environment);
+  describe(message, kSystemKernel, outcome, g_settings);
   report(message.level, message.text);
   return outcome;
 }
@@ -84,8 +84,8 @@ bool keep_locked(const Outcome& outcome) noexcept {
   }
 
   const bool threads = apply_thread_settings(g_settings);
-  const ReclaimState reclaim = apply_reclaim_settings(kSystemKernel, g_settings, environment);
-  const Outcome outcome = lock_process(reclaim, environment);
+  const ReclaimState reclaim = apply_reclaim_settings(kSystemKernel, g_settings);
+  const Outcome outcome = lock_process(reclaim);
   const bool kept = keep_locked(outcome);
   if (g_settings.required && !(threads && reclaim.as_asked && kept)) {
     abort_daemon();

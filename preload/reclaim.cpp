@@ -35,12 +35,11 @@ bool shown_as_io_flusher(const Kernel& kernel) noexcept {
   return (flags & kMemallocNoio) != 0 && (flags & kLocalThrottle) != 0;
 }
 
-ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settings,
-                                    Environment environment) noexcept {
+ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settings) noexcept {
   ReclaimState state;
   const auto refused = [&](const Refusal& refusal) {
     Message message;
-    describe(message, kernel, refusal, settings, environment);
+    describe(message, kernel, refusal, settings);
     report(message.level, message.text);
     state.as_asked = false;
   };

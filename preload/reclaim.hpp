@@ -15,8 +15,8 @@ struct ReclaimState {
 
 /// DUENDE_MLOCK_IO_FLUSHER and DUENDE_MLOCK_REALTIME: set, read back, and reported where they do
 /// not hold. For this thread and all that it starts. A stronger real-time policy stays.
-[[nodiscard]] ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settings,
-                                                  Environment environment) noexcept;
+[[nodiscard]] ReclaimState apply_reclaim_settings(const Kernel& kernel,
+                                                  const Settings& settings) noexcept;
 
 /// In a process that DUENDE_MLOCK_ONLY leaves out: takes back what it inherited over execve(2)
 /// from one that this library served. Best effort.

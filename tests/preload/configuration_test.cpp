@@ -97,7 +97,7 @@ TEST_SUITE("configuration") {
         {"FROK=off", "FROK", "FORK"},
         {"RAISELIMIT=1", "RAISELIMIT", "RAISE_LIMIT"},
         {"ON_FAULT=1", "ON_FAULT", "ONFAULT"},
-        {"LOGG=", "LOGG", "LOG"},
+        {"LOGG=info", "LOGG", "LOG"},
         {"required=1", "required", "REQUIRED"},
     };
     for (const auto& row : rows) {

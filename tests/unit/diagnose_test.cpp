@@ -58,7 +58,7 @@ Message report(const Scene& scene) {
   if (!scene.cgroup.empty()) {
     kernel.files["/proc/self/cgroup"].contents = scene.cgroup;
   }
-  return described<Kernel>(kernel, scene.outcome, scene.settings, Environment(nullptr));
+  return described<Kernel>(kernel, scene.outcome, scene.settings);
 }
 
 constexpr CapabilityState kNothing = {};
@@ -355,9 +355,11 @@ TEST_CASE("the host is told by files, the environment and the control group, in 
       kernel.files[row.marker].contents = "";
     }
     kernel.files["/proc/self/cgroup"].contents = row.cgroup;
-    CHECK(detect_host(kernel, Environment(nullptr)) == row.host);
+    CHECK(detect_host(kernel) == row.host);
     const EnvironmentBlock pod({"KUBERNETES_SERVICE_HOST=10.0.0.1"});
-    CHECK(detect_host(kernel, pod) == Host::kubernetes);
+    remember_host(pod);
+    CHECK(detect_host(kernel) == Host::kubernetes);
+    remember_host(Environment(nullptr));
   }
 }
 
@@ -412,7 +414,7 @@ TEST_CASE("what does not hold beside the lock") {
     }
     Settings settings;
     settings.required = row.required;
-    const Message result = described<Kernel>(kernel, row.refusal, settings, Environment(nullptr));
+    const Message result = described<Kernel>(kernel, row.refusal, settings);
     CHECK(std::string(result.text.view()) == row.text);
     CHECK(result.level == (row.required ? LogLevel::error : LogLevel::warn));
   }

@@ -106,7 +106,7 @@ TEST_CASE("what is asked for is set and read back") {
     Settings settings;
     settings.io_flusher = row.io_flusher;
     settings.realtime = row.realtime;
-    const ReclaimState state = apply_reclaim_settings(kernel, settings, Environment(nullptr));
+    const ReclaimState state = apply_reclaim_settings(kernel, settings);
     CHECK(kernel.calls == row.calls);
     CHECK(state.as_asked == row.as_asked);
     CHECK(state.io_flusher == row.io_flusher_on);
@@ -119,7 +119,7 @@ TEST_CASE("a scheduler that answers 0 and does nothing has refused") {
   kernel.ignores_scheduling = true;
   Settings settings;
   settings.realtime = 5;
-  const auto state = apply_reclaim_settings(kernel, settings, Environment(nullptr));
+  const auto state = apply_reclaim_settings(kernel, settings);
   CHECK_FALSE(state.as_asked);
   CHECK(state.realtime == 0);
 }

@@ -8,16 +8,16 @@ enum { kMaxWorkers = 16 };
 
 // Shared with the workers; they write, the judge reads.
 struct progress {
-	struct {
-		volatile uint64_t touched;   // pages written
-		volatile uint64_t corrupt;   // pages that came back from swap changed
-		uint64_t cache_line[6];
-	} worker[kMaxWorkers];
+  struct {
+    volatile uint64_t touched;  // pages written
+    volatile uint64_t corrupt;  // pages that came back from swap changed
+    uint64_t cache_line[6];
+  } worker[kMaxWorkers];
 };
 
 // Starts a keeper, which starts `workers` processes that use `mib` in total and
 // replaces each one that the out-of-memory killer takes.
-void load_start(struct progress *progress, int workers, long mib);
+void load_start(struct progress* progress, int workers, long mib);
 
-uint64_t load_touched(const struct progress *progress);
-uint64_t load_corrupt(const struct progress *progress);
+uint64_t load_touched(const struct progress* progress);
+uint64_t load_corrupt(const struct progress* progress);

@@ -4,32 +4,34 @@
 #include <stdbool.h>
 
 struct process {
-	char name[16];
-	bool alive;            // exists and is no zombie
-	char state;            // R, S, D, ...; '?' when it is gone
-	long locked_kib;       // VmLck
-	long swapped_kib;      // VmSwap
-	long resident_kib;     // VmRSS
-	unsigned long major_faults;
-	bool io_flusher;       // PF_MEMALLOC_NOIO, as PR_SET_IO_FLUSHER sets it
-	int realtime;          // real-time priority, 0 when it has none
+  char name[16];
+  bool alive;         // exists and is no zombie
+  char state;         // R, S, D, ...; '?' when it is gone
+  long locked_kib;    // VmLck
+  long swapped_kib;   // VmSwap
+  long resident_kib;  // VmRSS
+  unsigned long major_faults;
+  bool io_flusher;  // PF_MEMALLOC_NOIO, as PR_SET_IO_FLUSHER sets it
+  int realtime;     // real-time priority, 0 when it has none
 };
 struct process process_read(int pid);
 
 // Fills `pids` with the processes of a cgroup, at most `most`; returns how many.
-int cgroup_read(const char *path, int *pids, int most);
+int cgroup_read(const char* path, int* pids, int most);
 
 struct disk {
-	unsigned long done;    // requests completed since the device exists
-	unsigned long inflight;
+  unsigned long done;  // requests completed since the device exists
+  unsigned long inflight;
 };
-struct disk disk_read(const char *name);
+struct disk disk_read(const char* name);
 
-struct vm { long swapped_out, swapped_in, oom_kills; };   // pages, pages, processes
+struct vm {
+  long swapped_out, swapped_in, oom_kills;
+};  // pages, pages, processes
 struct vm vm_read(void);
 
 // Pass the kernel stack of every thread of a process to `sink`, piece by piece.
-void kernel_stacks(int pid, void (*sink)(const char *text));
+void kernel_stacks(int pid, void (*sink)(const char* text));
 
 // Write a string to an existing file, e.g. a sysctl; failure is ignored.
-void put(const char *path, const char *text);
+void put(const char* path, const char* text);

@@ -11,7 +11,7 @@ void become_immune(void);
 
 // The report is a serial port: it needs neither memory nor a disk.
 void report_open(void);
-void say(const char *text);
+void say(const char* text);
 
 double seconds_now(void);
 void wait_seconds(time_t seconds);

@@ -22,81 +22,79 @@
 enum { kMost = 64, kWindow = 60, kGrowthKiB = 1024 };
 
 struct soak {
-	const char *broken;             // the first promise that did not hold
-	long samples, processes;        // rounds, and processes seen in them
-	long first_kib, last_kib;       // the parent: mean resident memory of a window
+  const char* broken;        // the first promise that did not hold
+  long samples, processes;   // rounds, and processes seen in them
+  long first_kib, last_kib;  // the parent: mean resident memory of a window
 };
 
-static void look_at_all(struct soak *soak)
-{
-	int pids[kMost];
-	const int count = cgroup_read("/sys/fs/cgroup/daemon/cgroup.procs", pids, kMost);
+static void look_at_all(struct soak* soak) {
+  int pids[kMost];
+  const int count = cgroup_read("/sys/fs/cgroup/daemon/cgroup.procs", pids, kMost);
 
-	for (int i = 0; i < count; i++) {
-		const struct process p = process_read(pids[i]);
-		// Negative: it has just given its memory back, on its way out.
-		if (!p.alive || p.locked_kib < 0 || strcmp(p.name, "soak") != 0)
-			continue;
-		soak->processes++;
-		if (p.locked_kib == 0)
-			soak->broken = "unlocked";
-		else if (p.swapped_kib > 0)
-			soak->broken = "swapped";
-	}
-	soak->samples++;
+  for (int i = 0; i < count; i++) {
+    const struct process p = process_read(pids[i]);
+    // Negative: it has just given its memory back, on its way out.
+    if (!p.alive || p.locked_kib < 0 || strcmp(p.name, "soak") != 0)
+      continue;
+    soak->processes++;
+    if (p.locked_kib == 0)
+      soak->broken = "unlocked";
+    else if (p.swapped_kib > 0)
+      soak->broken = "swapped";
+  }
+  soak->samples++;
 }
 
-static void watch(struct soak *soak, int parent, long seconds)
-{
-	long sum = 0;
+static void watch(struct soak* soak, int parent, long seconds) {
+  long sum = 0;
 
-	for (long second = 1; second <= seconds && !soak->broken; second++) {
-		wait_seconds(1);
-		look_at_all(soak);
-		const struct process p = process_read(parent);
-		if (!p.alive) {
-			soak->broken = "died";
-			break;
-		}
-		sum += p.resident_kib;
-		if (second % kWindow != 0)
-			continue;
-		soak->last_kib = sum / kWindow;
-		sum = 0;
-		// The first minute is for caches to fill; the second is the measure.
-		if (second <= 2 * kWindow)
-			soak->first_kib = soak->last_kib;
-		char line[160];
-		snprintf(line, sizeof line, "beat t=%ld rss_kib=%ld vmlck_kib=%ld processes=%ld out_mib=%ld\n",
-			 second, soak->last_kib, p.locked_kib, soak->processes, vm_read().swapped_out / 256);
-		say(line);
-	}
-	if (!soak->broken && soak->last_kib > soak->first_kib + kGrowthKiB)
-		soak->broken = "leaked";
+  for (long second = 1; second <= seconds && !soak->broken; second++) {
+    wait_seconds(1);
+    look_at_all(soak);
+    const struct process p = process_read(parent);
+    if (!p.alive) {
+      soak->broken = "died";
+      break;
+    }
+    sum += p.resident_kib;
+    if (second % kWindow != 0)
+      continue;
+    soak->last_kib = sum / kWindow;
+    sum = 0;
+    // The first minute is for caches to fill; the second is the measure.
+    if (second <= 2 * kWindow)
+      soak->first_kib = soak->last_kib;
+    char line[160];
+    snprintf(line, sizeof line, "beat t=%ld rss_kib=%ld vmlck_kib=%ld processes=%ld out_mib=%ld\n",
+             second, soak->last_kib, p.locked_kib, soak->processes, vm_read().swapped_out / 256);
+    say(line);
+  }
+  if (!soak->broken && soak->last_kib > soak->first_kib + kGrowthKiB)
+    soak->broken = "leaked";
 }
 
-int main(int argc, char **argv)
-{
-	struct soak soak = { 0 };
-	char line[256];
+int main(int argc, char** argv) {
+  struct soak soak = {0};
+  char line[256];
 
-	if (argc != 5)
-		return 2;
-	report_open();
-	struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE,
-					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (progress == MAP_FAILED)
-		return 1;
-	load_start(progress, atoi(argv[3]), atol(argv[2]));
-	become_immune();
-	say("beat t=0\n");
-	watch(&soak, atoi(argv[1]), atol(argv[4]));
-	const struct vm vm = vm_read();
-	snprintf(line, sizeof line,
-		 "RESULT result=%s samples=%ld processes=%ld rss_first_kib=%ld rss_last_kib=%ld"
-		 " swapped_out_mib=%ld oom_kills=%ld corrupt_pages=%lu\n",
-		 soak.broken ? soak.broken : "held", soak.samples, soak.processes, soak.first_kib,
-		 soak.last_kib, vm.swapped_out / 256, vm.oom_kills, (unsigned long)load_corrupt(progress));
-	say(line);
-	switch_off();
+  if (argc != 5)
+    return 2;
+  report_open();
+  struct progress* progress =
+      mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (progress == MAP_FAILED)
+    return 1;
+  load_start(progress, atoi(argv[3]), atol(argv[2]));
+  become_immune();
+  say("beat t=0\n");
+  watch(&soak, atoi(argv[1]), atol(argv[4]));
+  const struct vm vm = vm_read();
+  snprintf(line, sizeof line,
+           "RESULT result=%s samples=%ld processes=%ld rss_first_kib=%ld rss_last_kib=%ld"
+           " swapped_out_mib=%ld oom_kills=%ld corrupt_pages=%lu\n",
+           soak.broken ? soak.broken : "held", soak.samples, soak.processes, soak.first_kib,
+           soak.last_kib, vm.swapped_out / 256, vm.oom_kills,
+           (unsigned long)load_corrupt(progress));
+  say(line);
+  switch_off();
 }

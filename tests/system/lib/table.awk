@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # The lines of run as a Markdown table: rows are scenarios, columns are
-# settings, a cell is "bad of all".
+# settings, a cell is "bad of all".  `row_order` and `column_order` are the names in
+# the order wanted.
 
 # The value of key=value in this line.
 function value(key,    field) {
@@ -11,16 +12,18 @@ function value(key,    field) {
 	return field
 }
 
-function remember(list, name, seen) {
-	if (!(name in seen)) { seen[name] = 1; list[++list[0]] = name }
+# The names of `order` that were seen, as a list; returns its length.
+function arrange(order, seen, list,    all, i, n) {
+	split(order, all, " ")
+	for (i = 1; i in all; i++) if (all[i] in seen) list[++n] = all[i]
+	return n
 }
 
 /^result=/ {
 	result = value("result")
 	if (result == "error" || result == "idle") { unusable++; next }
 	row = value("scenario"); column = value("setting"); cell = row SUBSEP column
-	remember(rows, row, seen_row)
-	remember(columns, column, seen_column)
+	seen_row[row] = seen_column[column] = 1
 	kernels[row] = value("kernel")
 	all[cell]++
 	bad[cell] += row ~ /^fork/ ? !(value("vmlck_kib") > 0 && value("vmswap_kib") == 0) \
@@ -29,13 +32,15 @@ function remember(list, name, seen) {
 }
 
 END {
+	rows = arrange(row_order, seen_row, row_name)
+	columns = arrange(column_order, seen_column, column_name)
 	head = "| scenario | kernel |"; rule = "|---|---|"
-	for (c = 1; c <= columns[0]; c++) { head = head " " columns[c] " |"; rule = rule "---|" }
+	for (c = 1; c <= columns; c++) { head = head " " column_name[c] " |"; rule = rule "---|" }
 	print head; print rule
-	for (r = 1; r <= rows[0]; r++) {
-		line = "| " rows[r] " | " kernels[rows[r]] " |"
-		for (c = 1; c <= columns[0]; c++) {
-			cell = rows[r] SUBSEP columns[c]
+	for (r = 1; r <= rows; r++) {
+		line = "| " row_name[r] " | " kernels[row_name[r]] " |"
+		for (c = 1; c <= columns; c++) {
+			cell = row_name[r] SUBSEP column_name[c]
 			text = cell in all ? bad[cell] " of " all[cell] : ""
 			if (died[cell]) text = text ", died " died[cell]
 			line = line " " text " |"
