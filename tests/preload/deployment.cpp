@@ -10,6 +10,8 @@ namespace duende::mlock::test {
 
 namespace {
 
+constexpr const char* kStrace = "/usr/bin/strace";
+
 std::string with_note(std::string_view what, bool required) {
   return std::string(what) + (required ? ", and DUENDE_MLOCK_REQUIRED is on: " : ": ");
 }
@@ -23,6 +25,27 @@ Launch placed(Place place, const std::string& host, std::vector<std::string> arg
   add_variables(launch, variables);
   launch.set_up = [place] { enter(place); };
   return launch;
+}
+
+Launch traced(Launch launch) {
+  std::vector<std::string> arguments = {kStrace};
+  for (const std::string& variable : launch.environment) {
+    arguments.insert(arguments.end(), {"-E", variable});
+  }
+  arguments.insert(arguments.end(), launch.arguments.begin(), launch.arguments.end());
+  launch.arguments = arguments;
+  launch.environment.clear();
+  return launch;
+}
+
+bool strace_is_missing() {
+  Launch launch;
+  launch.arguments = {kStrace, "/bin/true"};
+  try {
+    return run(launch).how() != "exit 0" && skip("strace may not trace here");
+  } catch (const std::runtime_error&) {
+    return skip("strace");
+  }
 }
 
 bool is_missing(Identity identity) {

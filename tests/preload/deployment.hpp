@@ -15,8 +15,13 @@ namespace duende::mlock::test {
 [[nodiscard]] Launch placed(Place place, const std::string& host,
                             std::vector<std::string> arguments = {}, const Names& variables = {});
 
+/// The same under strace, which itself runs without what it sets for the program: its system calls
+/// are lines of stderr.
+[[nodiscard]] Launch traced(Launch launch);
+
 /// Says which precondition is missing, if one is.
 [[nodiscard]] bool is_missing(Identity identity);
+[[nodiscard]] bool strace_is_missing();
 [[nodiscard]] bool surroundings_are_missing();
 
 /// One line of whatever process: each `#` in a text stands for a number.

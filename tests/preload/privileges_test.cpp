@@ -296,28 +296,11 @@ void check_straight_through(Identity identity, rlim_t limit) {
   for (Launch* launch : {&bare, &locked}) {
     limit_locking(*launch, limit);
     launch->identity = identity;
-    std::vector<std::string> traced = {"/usr/bin/strace"};
-    for (const std::string& variable : launch->environment) {
-      traced.insert(traced.end(), {"-E", variable});
-    }
-    traced.insert(traced.end(), launch->arguments.begin(), launch->arguments.end());
-    launch->arguments = traced;
-    launch->environment.clear();
   }
-  const auto without = calls_of(run(bare));
-  const auto with = calls_of(run(locked));
+  const auto without = calls_of(run(traced(bare)));
+  const auto with = calls_of(run(traced(locked)));
   REQUIRE(without.size() > 10);
   CHECK(with == without);
-}
-
-bool strace_is_missing() {
-  Launch launch;
-  launch.arguments = {"/usr/bin/strace", "/bin/true"};
-  try {
-    return run(launch).how() != "exit 0" && skip("strace may not trace here");
-  } catch (const std::runtime_error&) {
-    return skip("strace");
-  }
 }
 
 }  // namespace
