@@ -64,6 +64,7 @@ void install(unsigned mode) {
 }
 
 Launch secure(const std::string& program, unsigned mode = 04755) {
+  (void)Stage::get();  // made here, or each child would make one of its own
   Launch launch;
   launch.arguments = {kPrograms + ('/' + program)};
   launch.environment = {std::string("LD_PRELOAD=") + kLibrary};
