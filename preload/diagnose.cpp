@@ -317,7 +317,12 @@ void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
     return;
   }
   line << " failed with " << errno_name(refusal.error) << ": ";
-  if (refusal.error == EPERM) {
+  const CapabilityState state = capability(refusal.needed);
+  if (refusal.error == EPERM && refusal.needed == Capability::sys_nice && state.effective &&
+      !state.namespaced) {
+    // CONFIG_RT_GROUP_SCHED, as in Docker's control groups of version 1; or else a security module.
+    line << "cpu.rt_runtime_us of its cgroup is 0; fix: raise it";
+  } else if (refusal.error == EPERM) {
     append_capability(line, refusal.needed);
     append_grant(line << "; fix: ", kernel, refusal.needed);
   } else {

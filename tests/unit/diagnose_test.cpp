@@ -391,6 +391,8 @@ const RefusalRow kRefusals[] = {
     {"effective", refusal(EPERM), kEffective, "/run/.containerenv", false,
      kRefused + "failed with EPERM: CAP_SYS_RESOURCE is effective, but a security module refuses "
                 "it; fix: podman run --user=0 --cap-add=SYS_RESOURCE"},
+    {"effective, real-time", refusal(EPERM, Capability::sys_nice), kEffective, "/.dockerenv", false,
+     kRefused + "failed with EPERM: cpu.rt_runtime_us of its cgroup is 0; fix: raise it"},
     {"in a user namespace", refusal(EPERM), kNamespaced, "/var/run/secrets/kubernetes.io", false,
      kRefused + "failed with EPERM: CAP_SYS_RESOURCE does not count: it is held only in a user "
                 "namespace; fix: run the container as root, with SYS_RESOURCE in "
