@@ -1,140 +1,66 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Cost of fork(2) by DUENDE_MLOCK_FORK and size of the parent: until the child runs.
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <cstring>
-#include <string>
-
-#include "measure.hpp"
+// Cost of fork(2) by DUENDE_MLOCK_FORK and size of the parent: until the child runs, and its
+// memory.
+#include "forks.hpp"
 
 namespace {
 
 using namespace duende::mlock::bench;
 
-constexpr std::size_t kMebibyte = 1024 * 1024;
-constexpr int kSizes[] = {16, 32, 64, 128, 256, 512};
-constexpr int kForks = 5;
+constexpr int kSizes[] = {16, 64, 256, 1024, 4096};
+constexpr int kNumbers = 3;  // that the measured process prints for each size
 
-struct Mode {
-  const char* name;
-  bool preloaded;
-  const char* fork;  // DUENDE_MLOCK_FORK
-};
-constexpr Mode kModes[] = {{"no library", false, ""},
-                           {"off", true, "off"},
-                           {"lazy", true, "lazy"},
-                           {"full", true, "full"}};
-constexpr int kOff = 1, kLazy = 2, kFull = 3;  // rows of the above
+constexpr Way kWays[] = {{"no library"},
+                         {"off", true, "DUENDE_MLOCK_FORK=off"},
+                         {"lazy", true, "DUENDE_MLOCK_FORK=lazy"},
+                         {"full", true, "DUENDE_MLOCK_FORK=full"}};
+constexpr int kLazy = 2, kFull = 3;  // rows of the above
 
-[[nodiscard]] bool is_locked() {
-  std::FILE* const status = std::fopen("/proc/self/status", "re");
-  must(status != nullptr, "/proc/self/status");
-  char line[256];
-  long kibibytes = 0;
-  while (std::fgets(line, sizeof line, status) != nullptr &&
-         std::sscanf(line, "VmLck: %ld", &kibibytes) != 1) {
-  }
-  std::fclose(status);
-  return kibibytes > 0;
-}
-
-/// Shared with the children, who write when they began to run, after the fork handlers.
-[[nodiscard]] Clock::time_point* shared_time() {
-  void* const page = ::mmap(nullptr, sizeof(Clock::time_point), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  must(page != MAP_FAILED, "mmap");
-  return static_cast<Clock::time_point*>(page);
-}
-
-[[nodiscard]] double cheapest_fork(Clock::time_point* begun) {
-  Samples samples;
-  for (int i = 0; i < kForks; ++i) {
-    const auto before = Clock::now();
-    const pid_t child = ::fork();
-    if (child == 0) {
-      *begun = Clock::now();
-      ::_exit(0);
-    }
-    must(child > 0 && ::waitpid(child, nullptr, 0) == child, "fork");
-    samples.add(*begun - before);
-  }
-  return samples.minimum();
-}
-
-/// One more fork, not timed: whether its child is as the mode says.
-void check_child(bool locked) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::_exit(is_locked() == locked ? 0 : 1);
-  }
-  int status = 0;
-  must(::waitpid(child, &status, 0) == child, "fork");
-  must(status == 0, locked ? "locking the child (as root, or with a higher memlock limit?)"
-                           : "leaving the child unlocked");
-}
-
-/// The measured process, with the library in it or not: writes one number per size.
-int measure(bool children_locked) {
-  Clock::time_point* const begun = shared_time();
+/// The measured process: sizes up to that many MiB.
+int measure(bool children_locked, int largest) {
+  const Forks forks;
   for (const int size : kSizes) {
+    if (size > largest) {
+      break;
+    }
     const std::size_t bytes = static_cast<std::size_t>(size) * kMebibyte;
-    void* const block =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    must(block != MAP_FAILED, "mmap");
-    // 4 KiB pages on every machine: huge ones would hide what fork copies per page.
-    ::madvise(block, bytes, MADV_NOHUGEPAGE);
-    std::memset(block, 1, bytes);
-    std::printf("%f\n", cheapest_fork(begun));
-    check_child(children_locked);
+    void* const block = touched_memory(bytes);
+    const ForkCost cost = forks.measure(size <= 256 ? 5 : 2, children_locked);
+    std::printf("%f %f %f\n", cost.microseconds, cost.copied, cost.resident);
     ::munmap(block, bytes);
   }
   return 0;
 }
 
-[[nodiscard]] std::vector<double> run(const Mode& mode, const std::string& self,
-                                      const std::string& library) {
-  const bool locked = mode.preloaded && std::strcmp(mode.fork, "off") != 0;
-  std::string command = "exec env -u LD_PRELOAD ";
-  if (mode.preloaded) {
-    command += "LD_PRELOAD='" + library + "' DUENDE_MLOCK_LOG=error DUENDE_MLOCK_FORK=" + mode.fork;
+int compare(const std::string& library) {
+  int largest = 0;
+  for (const int size : kSizes) {
+    largest = affordable(2.0 * size) ? size : largest;  // full copies it
   }
-  command += " '" + self + (locked ? "' --children=locked" : "' --children=unlocked");
-  std::FILE* const output = ::popen(command.c_str(), "re");
-  must(output != nullptr, "popen");
-  std::vector<double> costs;
-  double cost = 0;
-  while (std::fscanf(output, "%lf", &cost) == 1) {
-    costs.push_back(cost);
-  }
-  must(::pclose(output) == 0 && costs.size() == std::size(kSizes), mode.name);
-  return costs;
-}
-
-int compare(const std::string& self, const std::string& library) {
   std::vector<std::vector<double>> columns;
-  for (const Mode& mode : kModes) {
-    columns.push_back(run(mode, self, library));
+  for (const Way& way : kWays) {
+    const bool locked = &way - kWays >= kLazy;
+    columns.push_back(
+        numbers_of(way, library, (locked ? "--locked=" : "--unlocked=") + std::to_string(largest)));
   }
-  std::printf("fork until the child runs, minimum of %d, in us, by DUENDE_MLOCK_FORK\n", kForks);
-  std::printf("%10s", "parent MiB");
-  for (const Mode& mode : kModes) {
-    std::printf(" %10s", mode.name);
+  std::printf("fork until the child runs, by DUENDE_MLOCK_FORK: minimum, in us; what is the\n");
+  std::printf("child's alone (Private_Dirty), and resident in it only, in MiB\n");
+  std::printf("%10s %10s %8s %8s %8s  %10s %10s  %10s %10s\n", "parent MiB", kWays[0].name,
+              kWays[1].name, kWays[2].name, kWays[3].name, "alone lazy", "alone full", "more lazy",
+              "more full");
+  for (std::size_t row = 0; row < columns[0].size() / kNumbers; ++row) {
+    const auto at = [&](int column, std::size_t number) {
+      return columns[static_cast<std::size_t>(column)][row * kNumbers + number];
+    };
+    std::printf("%10d %10.0f %8.0f %8.0f %8.0f  %10.1f %10.1f  %10.1f %10.1f\n", kSizes[row],
+                at(0, 0), at(1, 0), at(kLazy, 0), at(kFull, 0), at(kLazy, 1), at(kFull, 1),
+                at(kLazy, 2), at(kFull, 2));
   }
-  std::printf("   locking alone, full / lazy\n");
-  for (std::size_t row = 0; row < std::size(kSizes); ++row) {
-    std::printf("%10d", kSizes[row]);
-    for (const auto& column : columns) {
-      std::printf(" %10.0f", column[row]);
-    }
-    std::printf(" %28.1f\n", (columns[kFull][row] - columns[kOff][row]) /
-                                 (columns[kLazy][row] - columns[kOff][row]));
+  if (largest < kSizes[std::size(kSizes) - 1]) {
+    std::printf(
+        "beyond %d MiB: not measured, for twice that has to fit into half of what is free\n",
+        largest);
   }
-  std::printf("%10s", "growth");
-  for (const auto& column : columns) {
-    std::printf(" %9.1fx", column.back() / column.front());
-  }
-  std::printf("\n");
   return 0;
 }
 
@@ -144,10 +70,9 @@ int compare(const std::string& self, const std::string& library) {
 int main(int argc, char** argv) {
   must(argc == 2, "usage: fork LIBRARY");
   const std::string argument = argv[1];
-  if (argument.starts_with("--children=")) {
-    return measure(argument == "--children=locked");
+  if (argument.starts_with("--")) {
+    return measure(argument.starts_with("--locked="),
+                   std::atoi(argument.c_str() + argument.find('=') + 1));
   }
-  char self[4096] = {};
-  must(::readlink("/proc/self/exe", self, sizeof self - 1) > 0, "/proc/self/exe");
-  return compare(self, argument);
+  return compare(argument);
 }
