@@ -19,15 +19,20 @@ class Scanner {
   /// A number in lower-case hexadecimal, and the byte behind it, which has to be `end`.
   constexpr std::uint64_t hex(char end) noexcept {
     std::uint64_t value = 0;
-    for (char next = byte(); next != end; next = byte()) {
+    for (std::size_t i = 0; i < rest_.size(); ++i) {
+      const char next = rest_[i];
+      if (next == end) {
+        rest_.remove_prefix(i + 1);
+        return value;
+      }
       const bool letter = next >= 'a' && next <= 'f';
       const int digit = letter ? next - 'a' + 10 : next - '0';
-      valid_ = valid_ && (letter || (digit >= 0 && digit <= 9));
-      if (!valid_) {
+      if (!letter && (digit < 0 || digit > 9)) {
         break;
       }
       value = value * 16 + static_cast<unsigned>(digit);
     }
+    valid_ = false;
     return value;
   }
   constexpr std::uint64_t decimal() noexcept {

@@ -32,15 +32,16 @@ class LineReader {
   /// The next line without its newline, valid until the next call; empty at the end.
   [[nodiscard]] std::optional<std::string_view> next() noexcept {
     for (;;) {
-      for (std::size_t end = scanned_; end < filled_; ++end) {
-        if (buffer_[end] == '\n') {
-          const std::string_view line(buffer_ + begin_, end - begin_);
-          begin_ = scanned_ = end + 1;
-          if (!skipping_) {
-            return line;
-          }
-          skipping_ = false;
+      const std::string_view unread(buffer_ + scanned_, filled_ - scanned_);
+      const std::size_t length = unread.find('\n');
+      if (length != std::string_view::npos) {
+        const std::string_view line(buffer_ + begin_, scanned_ + length - begin_);
+        begin_ = scanned_ = scanned_ + length + 1;
+        if (!skipping_) {
+          return line;
         }
+        skipping_ = false;
+        continue;
       }
       scanned_ = filled_;
       if (!skipping_ && begin_ == 0 && filled_ == sizeof buffer_) {
