@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "kernel.hpp"
 
+#include <linux/futex.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <ctime>
 
 #include "capability.hpp"
 
@@ -37,6 +39,32 @@ int set_apart(std::uintptr_t page) noexcept {
 /// MS_ASYNC does nothing but look, since Linux 2.6.19; mincore(2) would allocate a page for it.
 bool is_mapped(std::uintptr_t page) noexcept {
   return ::syscall(SYS_msync, page, page_size(), MS_ASYNC) == 0;
+}
+
+/// Extends the stack down to `address` by having the kernel read it, which it may far below the
+/// stack pointer, and where failing is an error and no signal.
+bool reaches_stack(std::uintptr_t address) noexcept {
+  constexpr int kNeverThere = 1;  // a word that differs, or the timeout, ends the wait at once
+  const timespec at_once = {};
+  return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) == 0 ||
+         errno != EFAULT;
+}
+
+bool extend_stack() noexcept {
+  constexpr rlim_t kMost = rlim_t{64} << 20;  // all of it is charged
+  rlimit limit;
+  if (::syscall(SYS_prlimit64, 0, RLIMIT_STACK, nullptr, &limit) != 0 || limit.rlim_cur > kMost) {
+    return false;
+  }
+  // The program's name is the last thing on the stack, in its last pages.
+  const std::size_t page = page_size();
+  const std::uintptr_t name = ::getauxval(AT_EXECFN) & ~(page - 1);
+  std::uintptr_t lowest = name + 4 * page - (limit.rlim_cur & ~(page - 1));
+  bool extended = false;
+  for (; reaches_stack(lowest); lowest -= page) {
+    extended = true;
+  }
+  return extended;
 }
 
 // The 64-bit structure of prlimit64(2), Linux 2.6.36, is rlimit wherever `long` has 64 bits.
@@ -95,6 +123,7 @@ constexpr Kernel system_kernel() noexcept {
   kernel.populate_read = populate_read;
   kernel.set_apart = set_apart;
   kernel.is_mapped = is_mapped;
+  kernel.extend_stack = extend_stack;
   kernel.get_memlock_limit = get_memlock_limit;
   kernel.set_memlock_limit = set_memlock_limit;
   kernel.may_lock_beyond = may_lock_beyond;

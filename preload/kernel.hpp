@@ -25,6 +25,8 @@ struct Kernel : detail::Kernel {
   /// Makes a page a mapping of its own, which no neighbour is merged with.
   int (*set_apart)(std::uintptr_t page) noexcept;
   bool (*is_mapped)(std::uintptr_t page) noexcept;
+  /// Extends the main stack to its limit, so that none of it is left to grow.
+  bool (*extend_stack)() noexcept;
   int (*get_memlock_limit)(rlimit& limit) noexcept;
   int (*set_memlock_limit)(const rlimit& limit) noexcept;
   /// Whether the kernel lets this process lock more than `limit` bytes.

@@ -41,7 +41,8 @@ struct Following {
   long process = 0;  // 0: nothing to follow
   unsigned regained = 0;
   bool future_on = false;  // as the kernel has it
-  bool told = false;       // the first drop is worth a line, the thousandth is not
+  bool stack_extended = false;
+  bool told = false;  // the first drop is worth a line, the thousandth is not
 };
 constinit Following g_following;
 
@@ -55,18 +56,23 @@ void suspend_future() noexcept {
   g_following.future_on = false;
   const LockPlan current = {.current = true, .current_onfault = true};
   const Outcome outcome = lock_only(kSystemKernel, current, g_following.limit);
-  if (outcome.failure != Failure::none || !g_following.stack.release(kSystemKernel)) {
+  const bool growth_spared = g_following.stack_extended || g_following.stack.release(kSystemKernel);
+  if (outcome.failure != Failure::none || !growth_spared) {
     (void)kSystemKernel.munlockall();  // never fails, and an unlocked daemon beats a broken one
   }
 }
 
 /// Future mappings at once, and those of the time in between. For a daemon that goes back and
-/// forth all day the latter wait until the next drop, whose MCL_CURRENT takes them along.
+/// forth all day the latter wait until the next drop, whose MCL_CURRENT takes them along; and the
+/// stack, whose lowest page costs as much to release and lock again, is extended once instead.
 void resume_future() noexcept {
   constexpr unsigned kThorough = 1000;
   LockPlan plan = g_following.plan;
   plan.current = g_following.regained < kThorough;
   g_following.regained += plan.current ? 1 : 0;
+  if (plan.current && g_following.regained == kThorough) {
+    g_following.stack_extended = kSystemKernel.extend_stack();
+  }
   g_following.future_on = true;
   (void)lock_only(kSystemKernel, plan, g_following.limit);
 }

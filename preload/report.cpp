@@ -163,8 +163,10 @@ void abort_daemon() noexcept {
   ::syscall(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
   ::signal(SIGABRT, SIG_DFL);
   change_mask(SIG_UNBLOCK, only(SIGABRT));
-  ::raise(SIGABRT);
-  ::_exit(128 + SIGABRT);
+  ::syscall(SYS_kill, ::syscall(SYS_getpid), SIGABRT);
+  for (;;) {
+    ::syscall(SYS_exit_group, 128 + SIGABRT);
+  }
 }
 
 }  // namespace duende::mlock::preload

@@ -18,8 +18,11 @@ static inline void allocate(void) {
   say("allocated\n");
 }
 
+// The frame escapes, or a compiler makes a loop of it.
 __attribute__((noinline, unused)) static int recurse(int depth) {
+  static volatile char* volatile escaped;
   volatile char frame[64 * 1024];
+  escaped = frame;
   memset((char*)frame, depth, sizeof frame);
   return depth == 0 ? frame[0] : recurse(depth - 1) + frame[sizeof frame - 1];
 }
