@@ -94,7 +94,10 @@ void append_grant(Line& line, const Kernel& kernel, Capability which, bool held 
   const bool limit = which == Capability::ipc_lock;
   switch (host) {
     case Host::systemd:
-      line << (limit ? "LimitMEMLOCK=infinity" : "AmbientCapabilities=CAP_")
+      // What is not in the bounding set does not become ambient, and systemd does not say so.
+      line << (limit                        ? "LimitMEMLOCK=infinity"
+               : capability(which).bounding ? "AmbientCapabilities=CAP_"
+                                            : "CapabilityBoundingSet=CAP_")
            << (limit ? "" : name_of(which)) << " in the [Service] section of ";
       append_unit(line, kernel);
       return;

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "doctest.hpp"
 #include "environment_block.hpp"
@@ -405,6 +406,23 @@ const RefusalRow kRefusals[] = {
      "IO_FLUSHER does not hold, and DUENDE_MLOCK_REQUIRED is on: prctl(PR_SET_IO_FLUSHER) failed "
      "with EINVAL: this kernel does not have it; fix: Linux 5.6"},
 };
+
+TEST_CASE("a unit that takes a capability away has to be given it before it can be ambient") {
+  const std::pair<CapabilityState, std::string> rows[] = {
+      {kBounding,
+       "; fix: AmbientCapabilities=CAP_SYS_RESOURCE in the [Service] section of x.service"},
+      {kNothing,
+       "; fix: CapabilityBoundingSet=CAP_SYS_RESOURCE in the [Service] section of x.service"},
+  };
+  for (const auto& [state, fix] : rows) {
+    FakeKernel kernel;
+    kernel.capabilities[Capability::sys_resource] = state;
+    kernel.files["/proc/self/cgroup"].contents = "0::/system.slice/x.service\n";
+    const Message result =
+        described<Kernel>(kernel, refusal(EPERM), Settings(), Environment(nullptr));
+    CHECK(std::string(result.text.view()).ends_with(fix));
+  }
+}
 
 TEST_CASE("what does not hold beside the lock") {
   for (const RefusalRow& row : kRefusals) {
