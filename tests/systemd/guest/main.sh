@@ -1,0 +1,290 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Runs in the guest, as a unit: starts every unit of `cases` with the drop-in that the command
+# prints for it, looks at what became of it, and reports in the Test Anything Protocol.
+set -u
+units=/etc/systemd/system
+data=/run/check          # what was seen: of each unit, and who warned
+cores=/var/cores
+patience=90              # seconds for all units to get where they are going
+number=0
+explained=
+
+export PATH=/usr/local/bin:$PATH
+. /exp/jobs/cases.bash
+read_cases /exp/jobs/cases
+
+# ---- report ----
+
+# expect WHAT COMMAND...: one line of the report, about $unit.
+expect() {
+	local what=$1 verdict=ok
+	shift
+	number=$((number + 1))
+	"$@" || verdict="not ok"
+	echo "$verdict $number - $unit: $what"
+	[ "$verdict" = ok ] && return
+	printf '#   %s\n' "$*"
+	[ "$explained" = "$unit" ] || explain
+}
+
+# Once for a unit, all that there is to know.
+explain() {
+	local property
+	explained=$unit
+	sed '/^#/d; /^$/d; s/^/#   drop-in: /' "$units/$unit.d"/*.conf
+	for property in "${properties[@]}"; do echo "#   show: $property=${state[$unit:$property]}"; done
+	sed 's/^/#   library: /' "$data/$unit.library"
+	tail -n 8 "$data/$unit.others" | sed 's/^/#   journal: /'
+}
+
+# ---- the units ----
+
+prepare() {
+	mkdir -p "$data" "$cores"
+	chmod 1777 "$cores"
+	echo "$cores/%p" >/proc/sys/kernel/core_pattern
+	truncate -s 8M /var/tmp/disk
+	chmod 666 /var/tmp/disk
+	for unit in "${names[@]}"; do
+		if printed_in_guest "$unit"; then write_drop_ins "$unit" duende-mlock systemd & fi
+	done
+	wait
+	systemctl daemon-reload
+}
+
+# ---- what became of them ----
+
+# All units at once, and no program for what bash can do, as each takes a while here.  What
+# `systemctl show` has goes into `state`; what `journalctl -u` has, PRIORITY first, into UNIT.library
+# and UNIT.others.
+declare -A state
+properties=(Id MainPID ExecMainPID ActiveState Result NRestarts LimitMEMLOCK User ControlGroup
+	AmbientCapabilities CapabilityBoundingSet)
+
+# A block of KEY=VALUE lines for each unit, and an empty line between them.
+read_properties() {
+	local key value
+	local -A block=()
+	while IFS='=' read -r key value; do
+		if [ -n "$key" ]; then
+			block[$key]=$value
+			continue
+		fi
+		for key in "${!block[@]}"; do state[${block[Id]}:$key]=${block[$key]}; done
+		block=()
+	done < <(systemctl show "${names[@]}" "${properties[@]/#/--property=}" && echo)
+}
+
+read_states() {
+	local unit
+	read_properties
+	for unit in "${names[@]}"; do : >"$data/$unit.library" && : >"$data/$unit.others"; done
+	journalctl -q -b "${names[@]/#/--unit=}" -o json |
+		jq -r 'select(.MESSAGE | type == "string") | [.UNIT // ._SYSTEMD_UNIT, .PRIORITY, .MESSAGE] | @tsv' |
+		awk -v folder="$data/" -F '\t' '{
+			file = folder $1 ($3 ~ /duende-mlock\[/ ? ".library" : ".others")
+			print $2 " " $3 >>file
+			close(file)
+		}'
+}
+
+# of KEY: what `systemctl show` says of $unit.
+of() { echo "${state[$unit:$1]}"; }
+
+# A unit of Type=simple is active before the library has said anything.
+is_settled() {
+	local active=${state[$unit:ActiveState]}
+	case ${outcome[$unit]} in
+	dumped) [ "$active" = failed ] ;;
+	aborted | rejected) [ "$active" = failed ] && [ -s "$data/$unit.library" ] ;;
+	*) [ "$active" = failed ] || { [ "$active" = active ] && [ -s "$data/$unit.library" ]; } ;;
+	esac
+}
+
+settle() {
+	until read_states && all_settled; do
+		[ $SECONDS -lt $patience ] || return
+		sleep 0.5
+	done
+}
+
+all_settled() {
+	for unit in "${names[@]}"; do is_settled || return; done
+}
+
+processes() {
+	local group=${state[$unit:ControlGroup]}
+	[ -z "$group" ] || cat "/sys/fs/cgroup$group/cgroup.procs"
+}
+
+locked_kib() { awk '/^VmLck:/ { print $2 }' "/proc/$1/status"; }
+
+is_locked()   { [ "$(locked_kib "$1")" -gt 0 ]; }
+is_unlocked() { [ "$(locked_kib "$1")" = 0 ]; }
+
+# Every mapping that can be locked has the flag.
+has_locked_mappings() {
+	awk '$1 ~ /^[0-9a-f]+-[0-9a-f]+$/ { name = $6 }
+		/^VmFlags:/ && name !~ /^\[(vvar|vdso|vsyscall)\]$/ {
+			mappings++
+			if (!/ lo( |$)/) { if (unlocked++ < 3) print "#   unlocked: " name }
+		}
+		END { exit !mappings || unlocked }' "/proc/$1/smaps"
+}
+
+# all TEST PROCESS...
+all() {
+	local test=$1 process
+	shift
+	[ $# -gt 0 ] || return
+	for process; do "$test" "$process" || return; done
+}
+
+# A connection, so that a server which forks for each has a child that serves; kept open.
+connect() {
+	local limit=$((SECONDS + 20)) before
+	before=$(processes | wc -l)
+	exec {connection}<>"/dev/tcp/127.0.0.1/$1" || return
+	until [ "$(processes | wc -l)" -gt "$before" ]; do
+		[ $SECONDS -lt $limit ] || return
+		sleep 0.1
+	done
+}
+
+# The flags of every thread, behind a name that may hold anything: PF_MEMALLOC_NOIO and
+# PF_LOCAL_THROTTLE, SCHED_RR at priority 1.
+is_reclaim_safe() {
+	local stat fields
+	for stat in "/proc/$1"/task/*/stat; do
+		read -r -a fields <<<"$(sed 's/.*) //' "$stat")"
+		[ $((fields[6] & 0x180000)) = $((0x180000)) ] || return
+		[ "${fields[37]}:${fields[38]}" = 1:2 ] || return
+	done
+}
+
+# ---- outcomes ----
+
+is()      { [ "${state[$unit:$1]}" = "$2" ]; }
+is_user() { [ "$(awk '/^Uid:/ { print $2 }' "/proc/$(of MainPID)/status")" = "$(id -u "$1")" ]; }
+
+# every_line PATTERN: there are some, and each has it.
+every_line() { [ -s "$data/$unit.library" ] && ! grep -qvE "$1" "$data/$unit.library"; }
+some_line()  { grep -qE "$1" "$data/$unit.library"; }
+no_prefix()  { every_line '^[0-7] duende-mlock\[[0-9]+\] [^ ]+: '; }
+
+among_warnings()     { grep -qxF "$unit" "$data/warnings"; }
+not_among_warnings() { ! among_warnings; }
+
+has_core() { [ -e "$cores/$1" ]; }
+no_core()  { ! has_core "$1"; }
+
+runs() {
+	expect "is active" is ActiveState active
+	expect "was not restarted" is NRestarts 0
+	expect "has no <N> before the message" no_prefix
+	[ -z "$(of User)" ] || expect "runs as $(of User)" is_user "$(of User)"
+}
+
+# Every process of the unit, its main one and its children.
+runs_locked() {
+	local port processes
+	runs
+	port=$(port_of "$unit")
+	[ -z "$port" ] || expect "forks a child that serves" connect "$port"
+	mapfile -t processes < <(processes)
+	expect "VmLck of ${#processes[@]} processes" all is_locked "${processes[@]}"
+	expect "VmFlags of ${#processes[@]} processes" all has_locked_mappings "${processes[@]}"
+}
+
+# Those that fork for each connection.
+port_of() {
+	case $1 in
+	nbd-server.service) echo 10809 ;;
+	children-root.service) echo 10810 ;;
+	esac
+}
+
+locked() {
+	runs_locked
+	expect "LimitMEMLOCK" is LimitMEMLOCK infinity
+	expect "says so at info" every_line '^6 .*: locked \('
+	expect "is not among the warnings" not_among_warnings
+}
+
+reclaim() {
+	locked
+	expect "IO flusher and SCHED_RR in each thread" all is_reclaim_safe "$(of MainPID)"
+}
+
+# Locked, but not all that was asked for.
+partly() {
+	runs_locked
+	expect "says what is missing at warn" some_line '^4 .* does not hold'
+	expect "says that it is locked at info" some_line '^6 .*: locked \('
+	expect "is among the warnings" among_warnings
+}
+
+exempt() {
+	runs_locked
+	expect "LimitMEMLOCK" is LimitMEMLOCK 8388608
+	expect "says so at warn" every_line '^4 .*: locked \('
+	expect "is among the warnings" among_warnings
+}
+
+refused() {
+	local processes
+	runs
+	mapfile -t processes < <(processes)
+	expect "is not locked" all is_unlocked "${processes[@]}"
+	expect "says so at warn" every_line '^4 .*: not locked: '
+	expect "is among the warnings" among_warnings
+}
+
+# Active but unlocked, which is what the start is made to fail for.
+rejected() {
+	expect "has failed" is ActiveState failed
+	expect "by its ExecStartPost=" is Result exit-code
+	expect "says so at warn" some_line '^4 .*: not locked: '
+}
+
+# systemd's own word is "code=killed, status=6/ABRT".
+aborted() {
+	local process
+	expect "has failed" is ActiveState failed
+	expect "by a signal" is Result signal
+	expect "says why at error" some_line '^3 .*DUENDE_MLOCK_REQUIRED is on'
+	expect "has no <N> before the message" no_prefix
+	expect "is among the warnings" among_warnings
+	expect "status=6/ABRT" ends_in_abort killed
+	process=$(sed -n 's/^3 duende-mlock\[\([0-9]*\)\].*/\1/p;q' "$data/$unit.library")
+	expect "left no core file" no_core "$process"
+}
+
+ends_in_abort() {
+	grep -qE "process exited, code=$1, status=6/ABRT" "$data/$unit.others"
+}
+
+dumped() {
+	expect "status=6/ABRT" ends_in_abort dumped
+	expect "left a core file" has_core "$(of ExecMainPID)"
+}
+
+check() {
+	"${outcome[$unit]}"
+	[ -z "${words[$unit]}" ] || expect "says: ${words[$unit]//%u/$unit}" some_line "${words[$unit]//%u/${unit//./\\.}}"
+}
+
+SECONDS=0
+prepare
+echo "# prepared after $SECONDS s: $(uname -r), $(systemctl --version | sed q)"
+systemctl start --no-block "${names[@]}"
+settle
+echo "# settled after $SECONDS s"
+journalctl -q -b -p warning -o json | jq -r '
+	select(.MESSAGE | type == "string" and contains("duende-mlock["))
+	| ._SYSTEMD_UNIT' | sort -u >"$data/warnings"
+for unit in "${names[@]}"; do check; done
+echo "# done after $SECONDS s"
+echo "1..$number"
