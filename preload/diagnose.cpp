@@ -92,20 +92,20 @@ bool append_unit(Line& line, const Kernel& kernel) noexcept {
 void append_grant(Line& line, const Kernel& kernel, Capability which, bool held = false) noexcept {
   const Host host = detect_host(kernel);
   const bool limit = which == Capability::ipc_lock;
+  const std::string_view name = limit ? "" : name_of(which);
   switch (host) {
     case Host::systemd:
       // What is not in the bounding set does not become ambient, and systemd does not say so.
       line << (limit                        ? "LimitMEMLOCK=infinity"
                : capability(which).bounding ? "AmbientCapabilities=CAP_"
                                             : "CapabilityBoundingSet=CAP_")
-           << (limit ? "" : name_of(which)) << " in the [Service] section of ";
+           << name << " in the [Service] section of ";
       append_unit(line, kernel);
       return;
     case Host::docker:
     case Host::podman:
       line << (host == Host::docker ? "docker run " : "podman run ")
-           << (limit ? "--ulimit memlock=-1:-1" : "--user=0 --cap-add=")
-           << (limit ? "" : name_of(which));
+           << (limit ? "--ulimit memlock=-1:-1" : "--user=0 --cap-add=") << name;
       return;
     case Host::kubernetes:
       if (held) {
@@ -118,7 +118,7 @@ void append_grant(Line& line, const Kernel& kernel, Capability which, bool held 
     case Host::shell:
       line << (limit ? "`* - memlock unlimited` in /etc/security/limits.conf, and a new login"
                      : "start it as root, with CAP_")
-           << (limit ? "" : name_of(which));
+           << name;
       return;
   }
 }

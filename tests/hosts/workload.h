@@ -23,7 +23,7 @@ __attribute__((noinline, unused)) static int recurse(int depth) {
   static volatile char* volatile escaped;
   volatile char frame[64 * 1024];
   escaped = frame;
-  memset((char*)frame, depth, sizeof frame);
+  memset((char*)escaped, depth, sizeof frame);
   return depth == 0 ? frame[0] : recurse(depth - 1) + frame[sizeof frame - 1];
 }
 

@@ -100,7 +100,7 @@ std::string fix_of_capability(Place place, std::string_view capability) {
   switch (place) {
     case Place::shell: return "start it as root, with CAP_" + name;
     case Place::systemd:
-      return "AmbientCapabilities=CAP_" + name + " in the [Service] section of " +
+      return "CapabilityBoundingSet=CAP_" + name + " in the [Service] section of " +
              std::string(kUnit);
     case Place::docker: return "docker run --user=0 --cap-add=" + name;
     case Place::podman: return "podman run --user=0 --cap-add=" + name;

@@ -419,7 +419,7 @@ TEST_CASE("a unit that takes a capability away has to be given it before it can 
     kernel.capabilities[Capability::sys_resource] = state;
     kernel.files["/proc/self/cgroup"].contents = "0::/system.slice/x.service\n";
     const Message result =
-        described<Kernel>(kernel, refusal(EPERM), Settings(), Environment(nullptr));
+        described<Kernel>(kernel, refusal(EPERM), Settings());
     CHECK(std::string(result.text.view()).ends_with(fix));
   }
 }
