@@ -187,7 +187,7 @@ test_vanishing() {
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         # shellcheck disable=SC2046 # PIDs
         mlock status --json $(cd /proc && echo [0-9]*)
-        expect "nothing is said of what is gone" [ -z "$errors" ]
+        expect "nothing is said of what is gone: $errors" [ -z "$errors" ]
         expect "the JSON is whole" \
             [ "$(printf '%s' "$output" | jq 'map(.state) - ["locked", "partly", "unlocked", "gone",
                 "zombie", "kernel"] | length')" = 0 ]
