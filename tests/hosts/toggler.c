@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Gives root up and takes it back, many times. toggler COUNT: prints what each round trip cost.
-// toggler COUNT signals: a signal handler does it, in the middle of malloc and free.
+// Gives root up and takes it back, many times.
+// toggler COUNT work|signals; signals: a handler does it, in the middle of malloc and free.
 #include <signal.h>
 #include <time.h>
 
-#include "host.h"
+#include "workload.h"
 
 enum { kUser = 65534 };
 
@@ -18,17 +18,18 @@ static void toggle(int signal) {
   --g_left;
 }
 
-static void print_cost(long count) {
-  struct timespec begin;
-  struct timespec end;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
+/// With what a daemon needs once root is given up, and once more when it is back.
+static void work_after(long count) {
   for (long i = 0; i < count; ++i) {
     toggle(0);
   }
-  clock_gettime(CLOCK_MONOTONIC, &end);
-  const long long spent =
-      (end.tv_sec - begin.tv_sec) * 1000000000LL + (end.tv_nsec - begin.tv_nsec);
-  say("nanoseconds %lld\n", spent / count);
+  expect(seteuid(kUser) == 0, "seteuid");
+  allocate();
+  say("dropped %d\n", recurse(7 * 16));
+  expect(seteuid(0) == 0, "seteuid back");
+  allocate();
+  say("back\n");
+  copy_file("/proc/self/status");
 }
 
 static void allocate_under_signals(long count) {
@@ -51,10 +52,10 @@ static void allocate_under_signals(long count) {
 }
 
 int main(int count, char** arguments) {
-  expect(count >= 2, "a number");
+  expect(count == 3, "a number, and what to do");
   const long number = strtol(arguments[1], NULL, 10);
-  if (count == 2) {
-    print_cost(number);
+  if (strcmp(arguments[2], "work") == 0) {
+    work_after(number);
   } else {
     allocate_under_signals(number);
   }

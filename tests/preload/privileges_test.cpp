@@ -232,6 +232,23 @@ TEST_SUITE("privileges") {
     }
   }
 
+  TEST_CASE("all day: nothing is missing after a thousand times, nor is the stack's growth") {
+    if (root_is_missing()) {
+      return;
+    }
+    for (const std::string_view times : {"999", "1000", "1500"}) {
+      Launch launch = placed(kHere, "toggler", {std::string(times), "work"});
+      launch.identity = Identity::root;
+      limit_locking(launch, kDefaultLimit);
+      const Finished finished = run(launch);
+      CAPTURE(times);
+      CHECK(finished.how() == "exit 0");
+      CHECK(number(finished.out, "VmLck:") > 0);
+      check_error(finished, start_line(kDefaultLimit, "toggler") +
+                                drop_line(kDefaultLimit, false, "toggler"));
+    }
+  }
+
   TEST_CASE("in a signal handler, in the middle of malloc") {
     if (root_is_missing()) {
       return;
