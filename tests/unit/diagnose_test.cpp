@@ -418,8 +418,7 @@ TEST_CASE("a unit that takes a capability away has to be given it before it can 
     FakeKernel kernel;
     kernel.capabilities[Capability::sys_resource] = state;
     kernel.files["/proc/self/cgroup"].contents = "0::/system.slice/x.service\n";
-    const Message result =
-        described<Kernel>(kernel, refusal(EPERM), Settings());
+    const Message result = described<Kernel>(kernel, refusal(EPERM), Settings());
     CHECK(std::string(result.text.view()).ends_with(fix));
   }
 }
