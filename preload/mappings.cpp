@@ -165,6 +165,9 @@ void make_code_resident(const Kernel& kernel) noexcept {
 }
 
 bool GrowingStack::release(const Kernel& kernel) noexcept {
+  if (extended_) {
+    return true;
+  }
   if (lowest_page_ == 0) {
     lowest_page_ = find_lowest_stack_page(kernel);
     return lowest_page_ != 0 && kernel.munlock(lowest_page_, page_size()) == 0;

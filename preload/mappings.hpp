@@ -42,10 +42,14 @@ class GrowingStack {
   /// second time on the page stays a mapping of its own, as splitting it off and merging it back
   /// would cost more than the lock.
   [[nodiscard]] bool release(const Kernel& kernel) noexcept;
+  /// Extends it to its limit once for all: what cannot grow needs no release, which costs as much
+  /// as the lock itself.
+  void extend(const Kernel& kernel) noexcept { extended_ = kernel.extend_stack(); }
 
  private:
   std::uintptr_t lowest_page_ = 0;
   bool set_apart_ = false;
+  bool extended_ = false;
 };
 
 }  // namespace duende::mlock::preload

@@ -41,8 +41,7 @@ struct Following {
   long process = 0;  // 0: nothing to follow
   unsigned regained = 0;
   bool future_on = false;  // as the kernel has it
-  bool stack_extended = false;
-  bool told = false;  // the first drop is worth a line, the thousandth is not
+  bool told = false;       // the first drop is worth a line, the thousandth is not
 };
 constinit Following g_following;
 
@@ -56,8 +55,7 @@ void suspend_future() noexcept {
   g_following.future_on = false;
   const LockPlan current = {.current = true, .current_onfault = true};
   const Outcome outcome = lock_only(kSystemKernel, current, g_following.limit);
-  const bool growth_spared = g_following.stack_extended || g_following.stack.release(kSystemKernel);
-  if (outcome.failure != Failure::none || !growth_spared) {
+  if (outcome.failure != Failure::none || !g_following.stack.release(kSystemKernel)) {
     (void)kSystemKernel.munlockall();  // never fails, and an unlocked daemon beats a broken one
   }
 }
@@ -71,7 +69,7 @@ void resume_future() noexcept {
   plan.current = g_following.regained < kThorough;
   g_following.regained += plan.current ? 1 : 0;
   if (plan.current && g_following.regained == kThorough) {
-    g_following.stack_extended = kSystemKernel.extend_stack();
+    g_following.stack.extend(kSystemKernel);
   }
   g_following.future_on = true;
   (void)lock_only(kSystemKernel, plan, g_following.limit);
@@ -127,14 +125,16 @@ void find_wrapped_functions() noexcept {
 void follow_privileges(const Settings& settings, const Outcome& outcome) noexcept {
   const bool carried =
       outcome.failure == Failure::none && outcome.plan.future && outcome.limit.exempt;
-  g_following.settings = &settings;
-  g_following.limit = outcome.limit;
-  g_following.plan = {.current = true,
-                      .current_onfault = true,
-                      .future = true,
-                      .future_onfault = outcome.plan.future_onfault};
-  g_following.future_on = carried;
-  g_following.process = carried ? ::syscall(SYS_getpid) : 0;
+  // Afresh also in a child, whose parent may have dropped its privileges, and told of it, before.
+  g_following = {.settings = &settings,
+                 .plan = {.current = true,
+                          .current_onfault = true,
+                          .future = true,
+                          .future_onfault = outcome.plan.future_onfault},
+                 .limit = outcome.limit,
+                 .stack = {},
+                 .process = carried ? ::syscall(SYS_getpid) : 0,
+                 .future_on = carried};
 }
 
 }  // namespace duende::mlock::preload

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Gives root up, in the way its first argument says, and then does what the second says.
-// dropper WAY[+keep] work|forked|again|grow|vfork|threads|exact; WAY is a name in `drop`.
+// dropper WAY[+keep] work|forked|again|again-forked|grow|vfork|threads|exact;
+// WAY is a name in `drop`.
 #define _GNU_SOURCE  // setresuid, vfork
 #include <dirent.h>
 #include <errno.h>
@@ -211,6 +212,10 @@ int main(int count, char** arguments) {
   const char* const what = arguments[2];
   if (strcmp(what, "again") == 0) {
     regain(way);
+  } else if (strcmp(what, "again-forked") == 0) {
+    drop_or_fail(way);
+    expect(seteuid(0) == 0, "seteuid back");
+    work(way, 1);
   } else if (strcmp(what, "grow") == 0) {
     grow(way);
   } else if (strcmp(what, "vfork") == 0) {

@@ -117,6 +117,18 @@ TEST_SUITE("privileges") {
     }
   }
 
+  TEST_CASE("dropped and taken back, and then dropped by a child: both are told of") {
+    if (root_is_missing()) {
+      return;
+    }
+    const Finished finished = run(dropper("seteuid", "again-forked", kDefaultLimit));
+    CHECK(finished.how() == "exit 0");
+    CHECK(field(finished.out, "child ") == "0");
+    CHECK(is_locked(section(finished.out, "parent"), "later"));
+    check_error(finished,
+                start_line(kDefaultLimit) + drop_line(kDefaultLimit) + drop_line(kDefaultLimit));
+  }
+
   TEST_CASE("FORK=off: the child is left alone, and the parent stays locked") {
     if (root_is_missing()) {
       return;
