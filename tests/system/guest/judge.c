@@ -179,7 +179,7 @@ int main(int argc, char** argv) {
       mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (progress == MAP_FAILED)
     return 1;
-  load_start(progress, workers, mib);
+  load_start(progress, workers, mib, 0);
   become_immune();
   judge(progress, seconds, stall);
 }

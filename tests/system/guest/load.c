@@ -10,7 +10,7 @@
 
 #include "proc.h"
 
-enum { kPage = 4096, kWords = kPage / sizeof(uint64_t) };
+enum { kPage = 4096, kWords = kPage / sizeof(uint64_t), kPagesAtOnce = 8 };
 
 // What page `index` holds in a given cycle: differs by worker, page and cycle,
 // so that a page swapped in from the wrong place or time is noticed.
@@ -18,7 +18,7 @@ static uint64_t pattern(int me, uint64_t cycle, size_t index) {
   return (cycle << 40) ^ (index * 0x9e3779b97f4a7c15u) ^ (uint64_t)me;
 }
 
-static void work(struct progress* progress, int me, size_t pages) {
+static void work(struct progress* progress, int me, size_t pages, unsigned rest_us) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   put("/sys/fs/cgroup/load/cgroup.procs", "0");
   put("/proc/self/oom_score_adj", "1000");  // rather these than anything else
@@ -36,18 +36,20 @@ static void work(struct progress* progress, int me, size_t pages) {
       word[0] = is;
       word[kWords - 1] = ~is;
       progress->worker[me].touched++;
+      if (rest_us != 0 && i % kPagesAtOnce == 0)
+        usleep(rest_us);
     }
 }
 
-static pid_t start_worker(struct progress* progress, int me, size_t pages) {
+static pid_t start_worker(struct progress* progress, int me, size_t pages, unsigned rest_us) {
   const pid_t pid = fork();
 
   if (pid == 0)
-    work(progress, me, pages);
+    work(progress, me, pages, rest_us);
   return pid;
 }
 
-void load_start(struct progress* progress, int workers, long mib) {
+void load_start(struct progress* progress, int workers, long mib, unsigned rest_us) {
   const size_t pages = (size_t)mib * 256 / (size_t)workers;
   pid_t pid[kMaxWorkers];
 
@@ -57,12 +59,12 @@ void load_start(struct progress* progress, int workers, long mib) {
   // once memory is short.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (int i = 0; i < workers; i++)
-    pid[i] = start_worker(progress, i, pages);
+    pid[i] = start_worker(progress, i, pages, rest_us);
   for (;;) {
     const pid_t gone = wait(NULL);
     for (int i = 0; i < workers; i++)
       if (pid[i] == gone)
-        pid[i] = start_worker(progress, i, pages);
+        pid[i] = start_worker(progress, i, pages, rest_us);
     if (gone < 0)
       sleep(1);
   }

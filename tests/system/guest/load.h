@@ -16,8 +16,9 @@ struct progress {
 };
 
 // Starts a keeper, which starts `workers` processes that use `mib` in total and
-// replaces each one that the out-of-memory killer takes.
-void load_start(struct progress* progress, int workers, long mib);
+// replaces each one that the out-of-memory killer takes.  A worker rests for `rest_us`
+// after every few pages: 0 takes the processors too, not only the memory.
+void load_start(struct progress* progress, int workers, long mib, unsigned rest_us);
 
 uint64_t load_touched(const struct progress* progress);
 uint64_t load_corrupt(const struct progress* progress);

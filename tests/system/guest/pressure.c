@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Memory pressure and nothing else:  pressure MIB WORKERS
-// It yields the processor to everybody: the memory it takes is what counts.
+// It leaves the processors to everybody else: the memory it takes is what counts.
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
     return 2;
   if (nice(19) < 0)
     return 1;
-  load_start(progress, atoi(argv[2]), atol(argv[1]));
+  load_start(progress, atoi(argv[2]), atol(argv[1]), 1000);
   for (;;)
     pause();
 }

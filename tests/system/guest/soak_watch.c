@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
       mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (progress == MAP_FAILED)
     return 1;
-  load_start(progress, atoi(argv[3]), atol(argv[2]));
+  load_start(progress, atoi(argv[3]), atol(argv[2]), 0);
   become_immune();
   say("beat t=0\n");
   watch(&soak, atoi(argv[1]), atol(argv[4]));

@@ -5,7 +5,7 @@
 # tail is what this is about.  Usage: awk -f cdf.awk SETTING=FILE...
 
 function log10(x) { return log(x) / log(10) }
-function x_of(ms) { return left + (log10(ms < 0.1 ? 0.1 : ms) + 1) * width / decades }
+function x_of(ms) { return left + (log10(ms < 0.1 ? 0.1 : ms > 1000 ? 1000 : ms) + 1) * width / decades }
 function y_of(percent,    nines) {
 	nines = percent >= 99.99 ? 4 : -log10(1 - percent / 100)
 	return top + height - nines * height / 4
@@ -18,12 +18,12 @@ function gridline(x1, y1, x2, y2) {
 }
 
 BEGIN {
-	left = 60; top = 20; width = 600; height = 280; decades = 6
+	left = 60; top = 20; width = 600; height = 280; decades = 4
 	colour["none"] = "#c0392b"; colour["lock"] = "#2471a3"
 	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\"", left + width + 20, top + height + 50
 	print " font-family=\"sans-serif\" font-size=\"12\">"
 	print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
-	split("0.1 ms|1 ms|10 ms|100 ms|1 s|10 s|100 s", times, "|")
+	split("0.1 ms|1 ms|10 ms|100 ms|1 s", times, "|")
 	for (i = 0; i <= decades; i++) {
 		x = left + i * width / decades
 		gridline(x, top, x, top + height)

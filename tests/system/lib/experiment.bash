@@ -14,7 +14,9 @@ configure() {
 	config=(
 		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [COUNT]=1 [TRANSPORT]=unix [CODE]=disk
 		[KERNEL]=default [RAM_MIB]=512 [DISK_MIB]=768
+		[DISK_IOPS]=0              # requests a second, together read and written; 0: no bound
 		[STORE_MIB]=128            # size of a store that is not a disk
+		[RECLAIM_S]=0              # reclaim from the daemon this often under load, too
 		[DAEMON_MIN_MIB]=0 [DAEMON_MAX_MIB]=0     # memory.min and memory.max of the daemon
 		[LOAD_MIB]=320 [LOAD_MAX_MIB]=160 [LOAD_PROCS]=4
 		[RUN_SECONDS]=30 [STALL_SECONDS]=30
@@ -87,7 +89,8 @@ run_once() {
 	# A kernel that patches its own code while it boots can trip over software
 	# emulation and panic.  It has said nothing yet then, and boots the next time.
 	for _ in 1 2 3; do
-		boot "$folder" "${config[RAM_MIB]}" "${config[DISK_MIB]}" $((config[RUN_SECONDS] + 150))
+		boot "$folder" "${config[RAM_MIB]}" "${config[DISK_MIB]}" $((config[RUN_SECONDS] + 150)) \
+			"${config[DISK_IOPS]}"
 		[ ! -s "$folder/report" ] || break
 	done
 	rm -rf "$folder/payload"

@@ -11,21 +11,22 @@ stop_machine() {
 trap stop_machine EXIT
 trap 'exit 130' INT TERM
 
-# boot FOLDER RAM_MIB DISK_MIB LIMIT_S
+# boot FOLDER RAM_MIB DISK_MIB LIMIT_S [DISK_IOPS]
 #
 # FOLDER/payload goes into the guest's /exp.  Afterwards FOLDER holds `console`
 # (the kernel's messages), `report` (ours) and `daemon` (the daemon's output).
 # No KVM even where there is one: results shall not depend on where it runs; and
-# no network device.  LIMIT_S ends a guest that has gone silent.
+# no network device.  LIMIT_S ends a guest that has gone silent.  DISK_IOPS makes its
+# disks as slow as real ones; without, they are as fast as this machine's memory.
 boot() {
-	local folder=$1 ram=$2 disk=$3 limit=$4 number disks=()
+	local folder=$1 ram=$2 disk=$3 limit=$4 iops=${5:-0} number disks=()
 	install -m 755 "$here/guest/init" "$folder/init"
 	cp -r "$here"/guest/{main.sh,jobs,daemons} "$programs"/* "$folder/payload/"
 	(cd "$folder" && find init payload | cpio -o -H newc --quiet) |
 		cat "$kernel/initramfs.cpio" - >"$folder/initramfs"
 	for number in 0 1 2; do
 		truncate -s "${disk}M" "$folder/disk$number"
-		disks+=(-drive "file=$folder/disk$number,format=raw,if=virtio,cache=unsafe")
+		disks+=(-drive "file=$folder/disk$number,format=raw,if=virtio,cache=unsafe,throttling.iops-total=$iops")
 	done
 	# One machine at a time: two would starve each other and fake a stall.
 	exec 9>"$work/machine.lock"

@@ -2,15 +2,7 @@
 #
 # The lines of run as a Markdown table: rows are scenarios, columns are
 # settings, a cell is "bad of all".  `row_order` and `column_order` are the names in
-# the order wanted.
-
-# The value of key=value in this line.
-function value(key,    field) {
-	if (!match($0, "(^| )" key "=[^ ]*")) return ""
-	field = substr($0, RSTART, RLENGTH)
-	sub(/^[^=]*=/, "", field)
-	return field
-}
+# the order wanted.  Takes line.awk.
 
 # The names of `order` that were seen, as a list; returns its length.
 function arrange(order, seen, list,    all, i, n) {

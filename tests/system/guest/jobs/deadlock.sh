@@ -91,6 +91,7 @@ for server in $servers; do report "note idle pid=$server $(memory_of "$server")"
 [ "$DAEMON_MIN_MIB" = 0 ] || tune /sys/fs/cgroup/daemon/memory.min "${DAEMON_MIN_MIB}M"
 [ "$DAEMON_MAX_MIB" = 0 ] || tune /sys/fs/cgroup/daemon/memory.max "${DAEMON_MAX_MIB}M"
 [ "$LOAD_MAX_MIB" = 0 ]   || tune /sys/fs/cgroup/load/memory.max "${LOAD_MAX_MIB}M"
+[ "$RECLAIM_S" = 0 ]      || reclaim_daemon_every "$RECLAIM_S" &
 # shellcheck disable=SC2046,SC2086
 /exp/judge -m "$LOAD_MIB" -n "$LOAD_PROCS" -t "$RUN_SECONDS" -s "$STALL_SECONDS" \
 	$(printf -- '-d %s ' $devices) $(printf -- '-p %s ' $servers)

@@ -12,6 +12,6 @@ daemon=$(processes soak | head -n 1)
 report "note pid=$daemon $(memory_of "$daemon")"
 # Pressure from all sides: the whole machine is short, and the daemon is reclaimed
 # from again and again.
-while sleep 5; do echo 16M >/sys/fs/cgroup/daemon/memory.reclaim; done 2>/dev/null &
+reclaim_daemon_every 5 &
 /exp/soak_watch "$daemon" "$LOAD_MIB" "$LOAD_PROCS" "$RUN_SECONDS"
 fail "the watch ended with status $?"
