@@ -46,10 +46,8 @@ void make_root(const fs::path& root) {
   check(::chdir("/"), "/");
 }
 
-void leave_traces(Place place) {
-  std::ofstream groups("/run/groups");
-  groups << "0::/system.slice/" << (place == Place::systemd ? kUnit : "session-1.scope") << '\n';
-  groups.close();
+void leave_traces(Place place, std::string_view groups) {
+  std::ofstream("/run/groups") << groups;
   mount_at("/run/groups", "/proc/" + std::to_string(::getpid()) + "/cgroup", MS_BIND);
   if (place == Place::docker) {
     std::ofstream("/.dockerenv");
@@ -86,6 +84,11 @@ void leave_mounts() {
 }
 
 void enter(Place place) {
+  const std::string_view group = place == Place::systemd ? kUnit : "session-1.scope";
+  enter(place, "0::/system.slice/" + std::string(group) + '\n');
+}
+
+void enter(Place place, std::string_view groups) {
   leave_mounts();
   // /mnt is empty, or else what is in it stays below.
   const std::string root = "/mnt";
@@ -98,7 +101,7 @@ void enter(Place place) {
   mount_at("run", mirrored / "run", 0);
   make_root(mirrored);
   // /var/run is a link to /run nearly everywhere.
-  leave_traces(place);
+  leave_traces(place, groups);
 }
 
 void hide_proc() {

@@ -26,6 +26,8 @@ void leave_mounts();
 /// In a forked child: the machine as it is, without any trace of another place than this one. The
 /// trace is by the process's number, so it outlives execve, and not fork.
 void enter(Place place);
+/// The same, with `groups` as the whole of its /proc/PID/cgroup.
+void enter(Place place, std::string_view groups);
 
 /// In a forked child: nothing is to be found in /proc.
 void hide_proc();
