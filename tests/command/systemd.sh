@@ -82,6 +82,23 @@ test_user() {
     has "a template and its drop-in" AmbientCapabilities=CAP_IPC_LOCK
 }
 
+# Root has every capability, but for those that its unit takes away.
+test_bounding_set() {
+    all="CAP_IPC_LOCK CAP_SYS_RESOURCE CAP_SYS_NICE"
+    unit bounded.service 'ExecStart=/bin/cat' 'CapabilityBoundingSet=CAP_CHOWN'
+    drop_in bounded
+    hasnt "root locks by the limit" Capability
+    drop_in --swap-device bounded
+    has "root needs more for a swap device" "CapabilityBoundingSet=$all"
+    hasnt "root has no ambient capabilities" Ambient
+    unit empty.service 'User=nobody' 'ExecStart=/bin/cat' 'CapabilityBoundingSet='
+    drop_in empty
+    has "an empty set" CapabilityBoundingSet=CAP_IPC_LOCK
+    unit emptied.service 'ExecStart=/bin/cat' 'CapabilityBoundingSet=CAP_CHOWN' 'CapabilityBoundingSet='
+    drop_in --swap-device emptied
+    has "a set that is emptied" "CapabilityBoundingSet=$all"
+}
+
 test_surroundings() {
     unit preloads.service 'Environment=A=b LD_PRELOAD=/usr/lib/libother.so' 'ExecStart=/bin/cat'
     drop_in preloads
@@ -89,6 +106,11 @@ test_surroundings() {
     unit rooted.service 'RootDirectory=/srv' 'ExecStart=/bin/cat'
     drop_in rooted
     has "a root folder" "BindReadOnlyPaths=$library"
+    for paths in / '/home /usr'; do
+        unit no-exec.service "NoExecPaths=$paths" 'ExecPaths=/bin' 'ExecStart=/bin/cat'
+        drop_in no-exec
+        has "NoExecPaths=$paths" "ExecPaths=$library"
+    done
     mkdir -p "$root/bin"
     cp "$(command -v cat)" "$root/bin/setuid" && chmod u+s "$root/bin/setuid"
     unit setuid.service 'ExecStart=-/bin/setuid --option'
@@ -99,6 +121,25 @@ test_surroundings() {
     expect "has a drop-in even so" has_line "$output" LimitMEMLOCK=infinity
     drop_in --install missing
     expect "but none is installed" [ "$status" = 1 ]
+}
+
+# The folders that systemd looks in, those of its generators as well: the earlier one counts.
+test_folders() {
+    count=0
+    for folder in run/systemd/generator.late lib/systemd usr/lib/systemd usr/local/lib/systemd \
+        run/systemd/generator run/systemd etc/systemd run/systemd/generator.early; do
+        count=$((count + 1))
+        case $folder in
+            *generator*) mkdir -p "$root/$folder" ;;
+            *) folder=$folder/system && mkdir -p "$root/$folder" ;;
+        esac
+        printf '%s\n' '[Service]' "User=user-$count" 'ExecStart=/bin/cat' >"$root/$folder/found.service"
+        drop_in found
+        expect "a unit in $folder" [ "$status:$errors" = 0: ]
+        has "a unit in $folder counts" "# It runs as user-$count, not as root. Capabilities of the \
+program's file would switch LD_PRELOAD off;"
+    done
+    find "$root" -name found.service -exec rm {} +
 }
 
 test_install() {
@@ -116,7 +157,7 @@ test_install() {
     expect "without leaving anything" [ "$(ls -A "${file%/*}")" = "${file##*/}" ]
 }
 
-in_both_shells test_plain test_user test_surroundings test_install
+in_both_shells test_plain test_user test_bounding_set test_surroundings test_folders test_install
 
 # systemd's own opinion of the lines
 if command -v systemd-analyze >/dev/null && mkdir -p "$scratch/verify"; then
