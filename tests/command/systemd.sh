@@ -6,7 +6,8 @@ need_library
 
 root=$scratch/root
 units=$root/usr/lib/systemd/system
-mkdir -p "$units"
+mkdir -p "$units" "$root${library%/*}"
+cp "$library" "$root$library"
 
 # unit NAME LINE...: a service with these lines
 unit() {
@@ -142,6 +143,40 @@ program's file would switch LD_PRELOAD off;"
     find "$root" -name found.service -exec rm {} +
 }
 
+# What is printed for an image has the paths that are seen in it, wherever the image is.
+test_image() {
+    image=$scratch/image
+    for folder in /usr/lib/any-linux-gnu:/usr/bin /usr/local/lib:/usr/local/bin; do
+        preload=${folder%:*}/${library##*/}
+        rm -rf "$image"
+        mkdir -p "$image${folder%:*}" "$image/etc/systemd/system"
+        printf '%s\n' '[Service]' 'ExecStart=/bin/cat' >"$image/etc/systemd/system/plain.service"
+        cp "$library" "$image$preload"
+        for below in "$image" "$image/" "$image/usr/.."; do
+            mlock systemd --root "$below" plain
+            expect "no diagnostics for --root $below" [ "$status:$errors" = 0: ]
+            has "$below" "Environment=LD_PRELOAD=$preload"
+            has "$below" "#ExecStartPost=+${folder#*:}/duende-mlock status \$MAINPID"
+            expect "nothing of the host's: $below" lacks "$output" "$scratch"
+        done
+        mlock systemd --root "$image" --library "$preload" plain
+        has "a library by name" "Environment=LD_PRELOAD=$preload"
+        expect "is found in the image" [ "$status:$errors" = 0: ]
+    done
+    mkdir -p "$image/usr/bin" && touch "$image/usr/bin/duende-mlock"
+    mlock systemd --root "$image" plain
+    has "the command is where it is" "#ExecStartPost=+/usr/bin/duende-mlock status \$MAINPID"
+    (cd "$scratch" && mlock systemd --root image plain && printf '%s' "$output" >"$scratch/relative")
+    expect "a relative root" [ "$(cat "$scratch/relative")" = "$output" ]
+    mlock systemd --root / --library "$library" no-such-unit
+    has "the machine's own root" "#ExecStartPost=+$command status \$MAINPID"
+    mlock systemd --root "$image" --library "$library" plain
+    expect "the host's library is not the image's" contains "$errors" \
+        "there is no library $library in $image"
+    mlock systemd --root "$scratch/nowhere" plain
+    expect "no such root" [ "$status" = 2 ]
+}
+
 test_install() {
     unit plain.service 'User=nobody' 'ExecStart=/bin/cat'
     file=$root/etc/systemd/system/plain.service.d/50-duende-mlock.conf
@@ -157,7 +192,8 @@ test_install() {
     expect "without leaving anything" [ "$(ls -A "${file%/*}")" = "${file##*/}" ]
 }
 
-in_both_shells test_plain test_user test_bounding_set test_surroundings test_folders test_install
+in_both_shells test_plain test_user test_bounding_set test_surroundings test_folders test_image \
+    test_install
 
 # systemd's own opinion of the lines
 if command -v systemd-analyze >/dev/null && mkdir -p "$scratch/verify"; then
