@@ -166,6 +166,11 @@ test_image() {
     mkdir -p "$image/usr/bin" && touch "$image/usr/bin/duende-mlock"
     mlock systemd --root "$image" plain
     has "the command is where it is" "#ExecStartPost=+/usr/bin/duende-mlock status \$MAINPID"
+    mkdir "$image/opt" && cp "$command" "$image/opt/duende-mlock"
+    (command=$image/opt/duende-mlock && mlock systemd --root "$image" plain &&
+        printf '%s' "$output" >"$scratch/inside")
+    expect "the command that runs counts first" has_line "$(cat "$scratch/inside")" \
+        "#ExecStartPost=+/opt/duende-mlock status \$MAINPID"
     (cd "$scratch" && mlock systemd --root image plain && printf '%s' "$output" >"$scratch/relative")
     expect "a relative root" [ "$(cat "$scratch/relative")" = "$output" ]
     mlock systemd --root / --library "$library" no-such-unit
