@@ -113,5 +113,136 @@ test_process() {
     end_server
 }
 
-in_both_shells test_privileges test_library_and_program test_process
+# Units that do not run, where systemd would look for them: what they would start with is told by their
+# files, and by nothing of this shell.
+in_unit_folder="unshare -m $scratch/in-unit-folder $scratch/units"
+# shellcheck disable=SC2016 # for the script
+printf '%s\n' '#!/bin/sh' 'mount --bind "$1" /etc/systemd/system && shift && exec "$@"' \
+    >"$scratch/in-unit-folder"
+chmod +x "$scratch/in-unit-folder"
+mkdir "$scratch/units"
+
+# check_unit WORDS LINE...: a unit of these lines that preloads the library, by a shell started by WORDS
+check_unit() {
+    words=$1
+    shift
+    printf '%s\n' '[Service]' 'ExecStart=-/bin/cat' "Environment=LD_PRELOAD=$library" "$@" \
+        >"$scratch/units/unit.service"
+    check_in "$in_unit_folder $words" unit.service
+}
+
+test_unit() {
+    path=$PATH
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    check_unit '' LimitMEMLOCK=infinity
+    expect "a good unit" [ "$status" = 0 ]
+    expect_finding "which preloads it" "ok    unit: unit.service preloads the library"
+    expect_finding "its program" "ok    program: LD_PRELOAD reaches /bin/cat"
+    expect_finding "its limit" "ok    limit: RLIMIT_MEMLOCK is unlimited"
+    check_unit "$user" LimitMEMLOCK=infinity
+    expect "whoever asks" [ "$status" = 0 ]
+    check_unit "prlimit --memlock=0:0 $user"
+    expect_finding "root has capabilities" "ok    capability: CAP_IPC_LOCK is effective, and counts"
+    expect_finding "the library is tried" "ok    library: $library is loaded"
+    check_unit '' "#Environment=LD_PRELOAD=$library" Environment=
+    expect_finding "what is preloaded" "ok    unit: unit.service preloads the library"
+    printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "#Environment=LD_PRELOAD=$library" \
+        >"$scratch/units/unit.service"
+    check_in "$in_unit_folder" unit.service
+    expect_finding "a comment does not preload" "FAIL  unit: unit.service does not preload the library"
+    expect "it will not work" [ "$status" = 1 ]
+    check_unit '' ExecStart= ExecStart=/nowhere/daemon
+    expect_finding "no program" "FAIL  program: unit.service starts /nowhere/daemon, which is not"
+}
+
+# The limit, and what may go beyond it
+test_unit_limit() {
+    path=$PATH
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    for pair in 64K:65536 64M:67108864 8M:infinity:raise 1G:1073741824 65536:65536 0:0; do
+        check_unit '' User=nobody "LimitMEMLOCK=${pair%:*}"
+        case $pair in
+            *raise) expect_finding "$pair" "ok    limit: RLIMIT_MEMLOCK is 8388608 bytes, but the" ;;
+            0:0) expect_finding "$pair" "FAIL  limit: RLIMIT_MEMLOCK is 0: " ;;
+            *) expect_finding "$pair" "FAIL  limit: RLIMIT_MEMLOCK is ${pair#*:} bytes at most" ;;
+        esac
+    done
+    check_unit '' User=nobody
+    expect_finding "the default" "FAIL  limit: RLIMIT_MEMLOCK is 8388608 bytes at most"
+    expect_finding "a user" "FAIL  capability: CAP_IPC_LOCK is in the bounding set, but not effective"
+    check_unit '' User=nobody AmbientCapabilities=CAP_IPC_LOCK
+    expect_finding "an ambient one" "ok    capability: CAP_IPC_LOCK is effective"
+    check_unit '' User=nobody AmbientCapabilities=CAP_IPC_LOCK CapabilityBoundingSet=CAP_CHOWN
+    expect_finding "outside the set" "FAIL  capability: CAP_IPC_LOCK is not in the bounding set"
+    for set in CAP_CHOWN '~CAP_IPC_LOCK' ''; do
+        check_unit '' "CapabilityBoundingSet=$set"
+        expect_finding "root within '$set'" "FAIL  capability: CAP_IPC_LOCK is not in the bounding"
+    done
+    for set in 'CAP_CHOWN CAP_IPC_LOCK' '~CAP_CHOWN' '~'; do
+        check_unit '' "CapabilityBoundingSet=$set"
+        expect_finding "root within '$set'" "ok    capability: CAP_IPC_LOCK is effective, and counts"
+    done
+    check_unit '' CapabilityBoundingSet=CAP_CHOWN CapabilityBoundingSet=CAP_IPC_LOCK
+    expect_finding "sets add up" "ok    capability: CAP_IPC_LOCK is effective, and counts"
+    check_unit '' PrivateUsers=yes
+    expect_finding "a namespace" "FAIL  capability: CAP_IPC_LOCK is effective in a user namespace"
+    check_unit '' PrivateUsers=yes LimitMEMLOCK=infinity
+    expect "where the limit is enough" [ "$status" = 0 ]
+}
+
+test_unit_surroundings() {
+    path=$PATH
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    for filter in '~@memlock' '~mlockall' '~@system-service:EPERM' '@basic-io' \
+        'read write:EPERM @file-system'; do
+        check_unit '' "SystemCallFilter=$filter"
+        expect_finding "$filter" "FAIL  seccomp: SystemCallFilter= of unit.service refuses mlockall"
+        check_unit '' "SystemCallFilter=$filter" SystemCallFilter=@memlock
+        expect_finding "$filter, extended" "ok    seccomp: no filter that is known to refuse mlockall"
+    done
+    for filter in @system-service '~@privileged' 'read mlockall:EPERM' ''; do
+        check_unit '' "SystemCallFilter=$filter"
+        expect_finding "'$filter'" "ok    seccomp: no filter that is known to refuse mlockall"
+    done
+    check_unit '' 'SystemCallFilter=~@memlock' SystemCallFilter=
+    expect_finding "taken back" "ok    seccomp: no filter that is known to refuse mlockall"
+    check_unit '' SystemCallFilter=@system-service 'SystemCallFilter=~@memlock @resources'
+    expect_finding "taken out" "FAIL  seccomp: SystemCallFilter= of unit.service refuses mlockall"
+    check_unit '' MemoryMax=32M
+    expect_finding "a memory limit" "ok    memory: memory.max is 32768 KiB, which has to hold all"
+    check_unit '' MemoryMax=infinity
+    expect_finding "none" "ok    memory: no cgroup limits it"
+}
+
+# What runs may have been replaced, or not be this user's to look at.
+test_other_process() {
+    path=$PATH
+    cp "$(command -v cat)" "$scratch/renewed"
+    mkfifo "$scratch/input"
+    LD_PRELOAD=$library DUENDE_MLOCK_LOG=off "$scratch/renewed" <"$scratch/input" &
+    server=$!
+    exec 9>"$scratch/input"
+    check_in '' "$server"
+    expect_finding "a program" "ok    program: LD_PRELOAD reaches $scratch/renewed"
+    rm "$scratch/renewed"
+    check_in '' "$server"
+    expect_finding "that was replaced" "ok    program: LD_PRELOAD reaches $scratch/renewed
+"
+    check_in "$user" "$server"
+    expect_finding "of another user" "warn  program: that of $server cannot be read by this user; fix"
+    expect_finding "which may be locked" "warn  process: what $server has loaded cannot be seen"
+    exec 9>&-
+    wait "$server"
+    server=
+    rm "$scratch/input"
+    check_in '' 2
+    kernel=$(sed -n 's/^Kthread:[[:space:]]*//p' /proc/2/status 2>/dev/null)
+    [ "$kernel" != 1 ] || expect "a kernel thread" [ "$status" = 2 ]
+}
+
+in_both_shells test_privileges test_library_and_program test_process test_unit test_unit_limit \
+    test_unit_surroundings test_other_process
 finish
