@@ -145,6 +145,8 @@ test_unit() {
     check_unit "prlimit --memlock=0:0 $user"
     expect_finding "root has capabilities" "ok    capability: CAP_IPC_LOCK is effective, and counts"
     expect_finding "the library is tried" "ok    library: $library is loaded"
+    check_unit "$bare"
+    expect_finding "whatever is left to who asks" "ok    capability: CAP_IPC_LOCK is effective, and"
     check_unit '' "#Environment=LD_PRELOAD=$library" Environment=
     expect_finding "what is preloaded" "ok    unit: unit.service preloads the library"
     printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "#Environment=LD_PRELOAD=$library" \
