@@ -19,9 +19,12 @@ trap 'exit 130' INT TERM
 # no network device.  LIMIT_S ends a guest that has gone silent.  DISK_IOPS makes its
 # disks as slow as real ones; without, they are as fast as this machine's memory.
 boot() {
-	local folder=$1 ram=$2 disk=$3 limit=$4 iops=${5:-0} number disks=()
+	local folder=$1 ram=$2 disk=$3 limit=$4 iops=${5:-0} number part disks=()
 	install -m 755 "$here/guest/init" "$folder/init"
-	cp -r "$here"/guest/{main.sh,jobs,daemons} "$programs"/* "$folder/payload/"
+	cp -r "$programs"/* "$folder/payload/"
+	for part in main.sh jobs daemons; do
+		[ ! -e "$here/guest/$part" ] || cp -r "$here/guest/$part" "$folder/payload/"
+	done
 	(cd "$folder" && find init payload | cpio -o -H newc --quiet) |
 		cat "$kernel/initramfs.cpio" - >"$folder/initramfs"
 	for number in 0 1 2; do

@@ -29,6 +29,7 @@ make_root_image() {
 # make_kernel NAME: vmlinuz and initramfs.cpio in the folder $kernel.
 #   default  the smallest kernel that Debian has for virtual machines
 #   ublk     the first kernel that has ublk_drv
+#   containers  the default one, with what containers need
 make_kernel() {
 	local name=$1 meta wanted=(virtio_pci virtio_blk ext4 nbd fuse loop)
 	kernel=$work/kernel-$name
@@ -41,6 +42,7 @@ make_kernel() {
 		apt-cache show $meta >/dev/null 2>&1 || meta=linux-image-amd64
 		wanted+=(ublk_drv)
 	fi
+	[ "$name" != containers ] || wanted+=(overlay)
 	download_kernel "$tree" "$meta"
 	dpkg-deb -x "$tree"/*.deb "$tree"
 	version=$(ls "$tree/lib/modules")

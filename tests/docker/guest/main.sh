@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Runs in the guest, as process 1: what an engine expects of a machine, then the check.
+exec >/dev/ttyS1 2>&1
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+mkdir -p /dev/pts /dev/shm /dev/mqueue
+mount -t devpts devpts /dev/pts
+mount -t tmpfs none /dev/shm
+mount -t mqueue none /dev/mqueue
+mount -t cgroup2 none /sys/fs/cgroup
+ln -s /proc/self/fd /dev/fd
+
+/exp/check --prepared /exp/material
+echo "status $?"
+sync
+busybox poweroff -f
