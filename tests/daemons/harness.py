@@ -251,6 +251,14 @@ def require_machine(row):
             skip(f"needs a hard RLIMIT_MEMLOCK of at least {row.limit} bytes")
 
 
+def dropping_root(started_as):
+    """Rows of a daemon that drops root: in the foreground, and with -d, which forks after that."""
+    return {
+        "limit-foreground": Row(started_as(), LIMIT),
+        "limit-daemonised": Row(started_as("-d"), LIMIT, forked_after_drop=1),
+    }
+
+
 def main(rows):
     """`script ROW`: one row of the table; exit status 0, 1 or, for a skip, 77."""
     if len(sys.argv) != 2 or sys.argv[1] not in rows:

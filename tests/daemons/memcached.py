@@ -2,7 +2,6 @@
 """memcached, which drops root before it allocates its memory and starts its threads."""
 
 import harness
-from harness import LIMIT, Row
 
 
 def started_as(*options):
@@ -22,11 +21,7 @@ def started_as(*options):
     return daemon
 
 
-ROWS = {
-    "limit-foreground": Row(started_as(), LIMIT),
-    # Drops root, then forks.
-    "limit-daemonised": Row(started_as("-d"), LIMIT, forked_after_drop=1),
-}
+ROWS = harness.dropping_root(started_as)
 
 if __name__ == "__main__":
     harness.main(ROWS)

@@ -2,7 +2,6 @@
 """mosquitto, started as root, which drops to the user of its configuration."""
 
 import harness
-from harness import LIMIT, Row
 
 # MQTT 3.1.1: CONNECT with a clean session, no identifier, 60 s keep-alive; CONNACK, accepted.
 CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"
@@ -26,11 +25,7 @@ def started_as(*options):
     return daemon
 
 
-ROWS = {
-    "limit-foreground": Row(started_as(), LIMIT),
-    # Drops root, then forks.
-    "limit-daemonised": Row(started_as("-d"), LIMIT, forked_after_drop=1),
-}
+ROWS = harness.dropping_root(started_as)
 
 if __name__ == "__main__":
     harness.main(ROWS)
