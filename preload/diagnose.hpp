@@ -17,6 +17,8 @@ void remember_host(Environment environment) noexcept;
 
 /// A line and how loud it is. The functions below append to the line.
 struct Message {
+  // Not constexpr, or else GCC copies the whole from a constant of a thousand zeros.
+  Message() noexcept {}
   LogLevel level = LogLevel::info;
   Line text;
 };

@@ -71,6 +71,10 @@ Outcome carry_out(const Kernel& kernel, const LockPlan& plan, const MemlockLimit
     outcome.failure = Failure::stack_lost;
   }
   verify(kernel, outcome);
+  if (outcome.failure == Failure::none && plan.current && outcome.memory &&
+      outcome.memory->swapped != 0) {
+    bring_back_swapped(kernel);
+  }
   if (outcome.failure != Failure::none) {
     // A first call may have succeeded where the second failed.
     (void)detail::unlock_all(kernel);

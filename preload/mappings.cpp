@@ -164,6 +164,18 @@ void make_code_resident(const Kernel& kernel) noexcept {
   ranges.flush();
 }
 
+void bring_back_swapped(const Kernel& kernel) noexcept {
+  detail::LineReader smaps(kernel, "/proc/self/smaps");
+  Mapping mapping;
+  while (const auto line = smaps.next()) {
+    if (const auto next = parse_mapping(*line)) {
+      mapping = *next;
+    } else if (detail::kib_field(*line, "Swap:").value_or(0) != 0) {
+      (void)kernel.populate_read(mapping.begin, mapping.end - mapping.begin);
+    }
+  }
+}
+
 bool GrowingStack::release(const Kernel& kernel) noexcept {
   if (extended_) {
     return true;

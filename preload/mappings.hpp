@@ -34,6 +34,10 @@ struct Mapping {
 /// Linux 5.14; before, and without /proc, pages come as they are touched.
 void make_code_resident(const Kernel& kernel) noexcept;
 
+/// Reads in what was swapped out before it was locked: an on-fault lock leaves it there until it is
+/// touched, which for a daemon that serves swap may be too late. Needs Linux 5.14.
+void bring_back_swapped(const Kernel& kernel) noexcept;
+
 /// The main stack, which the kernel extends downwards from its lowest page.
 class GrowingStack {
  public:

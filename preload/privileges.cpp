@@ -115,8 +115,8 @@ int after_change(bool suspended, int result) noexcept {
 }  // namespace
 
 void find_wrapped_functions() noexcept {
-  constexpr const char* kNames[kWrappedCount] = {"setuid", "seteuid", "setreuid", "setresuid",
-                                                 "capset"};
+  static constexpr char kNames[kWrappedCount][10] = {"setuid", "seteuid", "setreuid", "setresuid",
+                                                     "capset"};
   for (int i = 0; i < kWrappedCount; ++i) {
     g_real[i] = find_next(kNames[i]);
   }

@@ -146,10 +146,12 @@ FakeKernel::operator const preload::Kernel&() const noexcept { return kTable; }
 
 FakeKernel* FakeKernel::current() noexcept { return g_current; }
 
-void FakeKernel::set_memory_use(std::size_t size_kib, std::size_t locked_kib) {
+void FakeKernel::set_memory_use(std::size_t size_kib, std::size_t locked_kib,
+                                std::size_t swapped_kib) {
   files["/proc/self/status"].contents = "Name:\tdaemon\nVmPeak:\t  999999 kB\nVmSize:\t" +
                                         std::to_string(size_kib) + " kB\nVmLck:\t" +
-                                        std::to_string(locked_kib) + " kB\nSeccomp:\t0\n";
+                                        std::to_string(locked_kib) + " kB\nVmSwap:\t" +
+                                        std::to_string(swapped_kib) + " kB\nSeccomp:\t0\n";
 }
 
 std::string mlockall_call(int flags) {

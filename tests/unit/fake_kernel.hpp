@@ -57,7 +57,7 @@ class FakeKernel {
   std::vector<std::string> calls;
 
   /// /proc/self/status with these figures.
-  void set_memory_use(std::size_t size_kib, std::size_t locked_kib);
+  void set_memory_use(std::size_t size_kib, std::size_t locked_kib, std::size_t swapped_kib = 0);
   /// What one open file has been read of.
   struct OpenFile {
     const FakeFile* file;

@@ -288,6 +288,35 @@ TEST_CASE("a stack that cannot be spared is a failure, and nothing stays locked"
   }
 }
 
+TEST_CASE("what was swapped out before the lock is brought back, and nothing else is populated") {
+  const Calls locked = {"mlockall(CURRENT|ONFAULT)"};
+  const Calls brought_back = {locked[0], "populate_read(3000+1000)", "populate_read(7000+2000)"};
+  const auto calls = [](FakeKernel& kernel, const LockPlan& plan, std::size_t swapped_kib) {
+    kernel.set_memory_use(9000, 4, swapped_kib);
+    kernel.files["/proc/self/smaps"].contents =
+        "1000-2000 rw-p 00000000 00:00 0 [heap]\nSize: 4 kB\nSwap: 0 kB\nSwapPss: 4 kB\n"
+        "3000-4000 rw-p 00000000 00:00 0\nSize: 4 kB\nSwap: 4 kB\nSwapPss: 4 kB\n"
+        "5000-6000 rw-p 00000000 00:00 0\nSize: 4 kB\nSwap: 0 kB\nSwapPss: 0 kB\n"
+        "7000-9000 rw-p 00000000 08:01 7 /bin/daemon\nSize: 8 kB\nSwap: 4 kB\nSwapPss: 4 kB\n";
+    (void)carry_out(kernel, plan, kInfinite);
+    return kernel.calls;
+  };
+  FakeKernel kernel;
+  SUBCASE("nothing was") { CHECK(calls(kernel, kCurrentOnfault, 0) == locked); }
+  SUBCASE("some was") { CHECK(calls(kernel, kCurrentOnfault, 8) == brought_back); }
+  SUBCASE("a page that cannot be read does not keep the others out") {
+    kernel.populate_errors = {EFAULT};
+    CHECK(calls(kernel, kCurrentOnfault, 8) == brought_back);
+  }
+  SUBCASE("what is mapped now is not to be locked") {
+    CHECK(calls(kernel, kFutureOnfault, 8) == Calls{"mlockall(FUTURE|ONFAULT)"});
+  }
+  SUBCASE("the lock failed") {
+    kernel.mlockall_errors = {EPERM};
+    CHECK(calls(kernel, kCurrentOnfault, 8) == Calls{locked[0], "munlockall()"});
+  }
+}
+
 TEST_CASE("code that cannot be made resident is left to faults") {
   for (const int error : {EINVAL, ENOMEM, EFAULT, EHWPOISON}) {
     FakeKernel kernel;

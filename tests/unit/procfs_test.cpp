@@ -120,11 +120,14 @@ struct StatusRow {
   bool found;
   std::size_t address_space;
   std::size_t locked;
+  std::size_t swapped = 0;
 };
 
 const StatusRow kStatusRows[] = {
     {"as the kernel writes it", "Name:\tx\nVmPeak:\t9 kB\nVmSize:\t    8 kB\nVmLck:\t   4 kB\n",
      true, 8192, 4096},
+    {"swapped out", "VmSize:\t8 kB\nVmLck:\t4 kB\nVmRSS:\t5 kB\nVmSwap:\t2 kB\nThreads:\t1\n", true,
+     8192, 4096, 2048},
     {"nothing locked", "VmSize:\t8 kB\nVmLck:\t0 kB\n", true, 8192, 0},
     {"no newline at the end", "VmSize:\t8 kB\nVmLck:\t4 kB", true, 8192, 4096},
     {"a long line of groups before",
@@ -136,7 +139,7 @@ const StatusRow kStatusRows[] = {
     {"empty", "", false, 0, 0},
 };
 
-TEST_CASE("the two figures of /proc/self/status") {
+TEST_CASE("the figures of /proc/self/status") {
   for (const StatusRow& row : kStatusRows) {
     for (const std::size_t chunk : {1U, 4096U}) {
       CAPTURE(row.name);
@@ -147,6 +150,7 @@ TEST_CASE("the two figures of /proc/self/status") {
       REQUIRE(use.has_value() == row.found);
       CHECK((row.found ? use->address_space : 0) == row.address_space);
       CHECK((row.found ? use->locked : 0) == row.locked);
+      CHECK((row.found ? use->swapped : 0) == row.swapped);
     }
   }
 }

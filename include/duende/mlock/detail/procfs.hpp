@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Reading /proc without a heap: line by line, and the two figures of /proc/self/status.
+// Reading /proc without a heap: line by line, and what /proc/self/status says of memory.
 #pragma once
 
 #include <cstddef>
@@ -92,6 +92,7 @@ class LineReader {
 struct MemoryUse {
   std::size_t address_space = 0;  // VmSize
   std::size_t locked = 0;         // VmLck: charged address space, not resident memory
+  std::size_t swapped = 0;        // VmSwap (Linux 2.6.34)
 };
 
 /// `line` is `KEY   123 kB`: the bytes, if it has this key. Saturates.
@@ -116,15 +117,19 @@ struct MemoryUse {
 [[nodiscard]] inline std::optional<MemoryUse> read_memory_use(const Kernel& kernel) noexcept {
   LineReader status(kernel, "/proc/self/status");
   MemoryUse use;
+  bool found = false;
   while (const auto line = status.next()) {
     if (const auto size = kib_field(*line, "VmSize:")) {
       use.address_space = *size;
     } else if (const auto locked = kib_field(*line, "VmLck:")) {
       use.locked = *locked;
-      return use;  // follows VmSize in every kernel that has both
+      found = true;
+    } else if (const auto swapped = kib_field(*line, "VmSwap:")) {
+      use.swapped = *swapped;
+      break;  // the last of them
     }
   }
-  return std::nullopt;
+  return found ? std::optional(use) : std::nullopt;
 }
 
 }  // namespace duende::mlock::detail
