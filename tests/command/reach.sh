@@ -75,7 +75,11 @@ make_scripts() {
     script of-setuid "#!$folder/setuid"
     script of-of-static "#!$folder/of-static"
     script env-of-static '#!/usr/bin/env static'
+    script env-quotes '#!/usr/bin/env -S "sh" -u'
     script env-empty '#!/usr/bin/env -S -i sh'
+    script env-empty-too '#!/usr/bin/env -iS sh'
+    script env-emptied '#!/usr/bin/env -S-i sh'
+    script env-unset '#!/usr/bin/env --split-string=-vu LD_PRELOAD sh'
     script of-missing '#!/no/such/interpreter'
     script no-interpreter 'echo started'
     # The set-user-ID bit of a script means nothing to the kernel.
@@ -116,7 +120,7 @@ test_targets() {
     PATH=$PATH:$folder
     locked pie no-pie musl 'with space' 'with
 newline
-' -dash link script script-space env-script env-split of-script setuid-script
+' -dash link script script-space env-script env-split env-quotes of-script setuid-script
     refused "linked statically (static," static static-link of-static of-of-static env-of-static
     refused "linked statically (static-pie," static-pie
     refused "set-user-ID bit" setuid of-setuid
@@ -125,7 +129,7 @@ newline
     refused "AArch64 (64 bits, little endian)" aarch64
     refused "big endian" big-endian
     refused "32 bits" 32-bit
-    refused "take LD_PRELOAD away" env-empty
+    refused "take LD_PRELOAD away" env-empty env-empty-too env-emptied env-unset
     refused "does not exist" of-missing
     refused "neither an ELF program nor a script" no-interpreter
 }
@@ -152,12 +156,21 @@ refused_library() {
 
 # env and the loader as commands
 test_starters() {
-    mlock run --library "$library" --log off env -u BAR FOO=1 "$folder/pie"
-    expect "env starts a program" is_locked
-    for words in '-i' '-u LD_PRELOAD' 'LD_PRELOAD='; do
+    for words in '-u BAR FOO=1' '--unset=BAR --' '-C / -uBAR' '--chdir / -vu BAR' '-u i'; do
+        # shellcheck disable=SC2086 # several words
+        mlock run --library "$library" --log off env $words sh -c 'grep VmLck /proc/$$/status; :'
+        expect "env $words starts a program" is_locked
+    done
+    mlock run --library "$library" --log off env -S "FOO=1 $folder/pie"
+    expect "env splits a string" is_locked
+    mlock run --library "$library" --log off env -S "-u LD_PRELOAD $folder/pie"
+    expect "env splits a string with options" [ "$status:$output" = 125: ]
+    for words in - -i -vi -iu\ BAR --ignore-environment --ignore-e '-u LD_PRELOAD' -uLD_PRELOAD \
+        '-vu LD_PRELOAD' '--unset=LD_PRELOAD' '--uns LD_PRELOAD' '-u BAR -i' LD_PRELOAD= \
+        '-- LD_PRELOAD='; do
         # shellcheck disable=SC2086 # two words
         mlock run --library "$library" env $words "$folder/pie"
-        expect "env $words is refused" [ "$status" = 125 ]
+        expect "env $words is refused" [ "$status:$output" = 125: ]
     done
     mlock run --library "$library" env "$folder/static"
     expect "env of a static program is refused" [ "$status" = 125 ]
@@ -176,6 +189,17 @@ test_other_user() {
     errors=$(setpriv --reuid 65534 --clear-groups $shell "$command" run \
         --library "$scratch/closed/${library##*/}" "$folder/pie" 2>&1)
     expect "an unreadable library is refused" contains "$errors" "cannot be read"
+    # It would be reached, but nobody can tell.
+    cp "$folder/pie" "$scratch/closed/pie" && chmod 711 "$scratch/closed/pie"
+    for option in --best-effort --log=off; do
+        # shellcheck disable=SC2086 # "busybox sh" is two words
+        output=$(setpriv --reuid 65534 --clear-groups $shell "$command" run --library "$library" \
+            "$option" "$scratch/closed/pie" 2>"$scratch/errors")
+        errors=$(grep -v '^duende-mlock\[' "$scratch/errors")
+        expect "an unreadable program: the cause" contains "$errors" "/pie cannot be read by this user"
+        expect "and one line" [ "$(printf '%s\n' "$errors" | wc -l)" = 1 ]
+    done
+    expect "and it is not started" [ -z "$output" ]
 }
 
 make_targets
