@@ -5,7 +5,7 @@
 . "$(dirname "$0")/common.sh"
 need_library
 need_root
-need setpriv unshare nbdkit
+need setpriv unshare nbdkit bash
 
 # check_in WORDS [OPERAND]: the command, started by WORDS
 check_in() {
@@ -245,6 +245,19 @@ test_other_process() {
     [ "$kernel" != 1 ] || expect "a kernel thread" [ "$status" = 2 ]
 }
 
-in_both_shells test_privileges test_library_and_program test_process test_unit test_unit_limit \
+# Processes that end while they are looked at, each a little later. They are bash's, which other than
+# dash does not leave them as zombies meanwhile.
+test_vanishing() {
+    for time in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        # shellcheck disable=SC2016,SC2086 # for bash; "busybox sh" is two words
+        output=$(bash -c 'sleep "$0" >/dev/null & "$@" $!' "$(printf '0.%02d' "$time")" \
+            $shell "$command" check --library "$library" 2>&1)
+        expect "nothing but findings, or that there is no such process" [ -z "$(printf '%s\n' "$output" |
+            grep -v -e '^ok ' -e '^warn ' -e '^FAIL ' -e '^duende-mlock: .*there is no such process' \
+                -e '^duende-mlock: process [0-9]* has ended' -e '^Try: ')" ]
+    done
+}
+
+in_both_shells test_vanishing test_privileges test_library_and_program test_process test_unit test_unit_limit \
     test_unit_surroundings test_other_process
 finish
