@@ -7,8 +7,9 @@
 //
 // Every second it writes one "beat" line to ttyS1, at the end one "RESULT" line:
 //	deadlock     some device has requests in flight and completed none for STALL s
+//	stuck        requests completed, but the load touched no page for STALL s
 //	died         a serving process is gone (the out-of-memory killer, usually)
-//	survived     neither happened for SECONDS s, and swapping did take place
+//	survived     none of these happened for SECONDS s, and swapping did take place
 //	idle         nothing was swapped: the run proves nothing
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ struct watched {  // one device and the process that serves it
   double moved;  // when a request last completed, or none waited
 };
 
+static const long kNeverSeen = 1L << 40;
+
 static struct watched watched[kMaxDaemons];
 static int devices, daemons;
 
@@ -46,9 +49,11 @@ static void look(struct worst* worst, double t) {
   worst->quiet = 0;
   for (int i = 0; i < devices; i++) {
     struct watched* w = &watched[i];
-    const struct disk d = disk_read(w->device);
-    if (d.done != w->disk.done || d.inflight == 0)
+    struct disk d;
+    if (disk_read(w->device, &d) && (d.done != w->disk.done || d.inflight == 0))
       w->moved = t;
+    else
+      d = w->disk;
     w->disk = d;
     if (t - w->moved > worst->quiet)
       worst->quiet = t - w->moved;
@@ -112,9 +117,11 @@ static struct vm since(struct vm start) {
 }
 
 static void judge(const struct progress* progress, double seconds, double stall) {
-  struct worst worst = {.least_locked_kib = 1L << 40, .realtime = 99, .io_flusher = true};
+  struct worst worst = {.least_locked_kib = kNeverSeen, .realtime = 99, .io_flusher = true};
   const struct vm start = vm_read();
   const double t0 = seconds_now();
+  double worked = t0;  // when the load last touched a page
+  uint64_t touched = 0;
   const char* result = NULL;
   static char line[512];
   struct vm vm;
@@ -126,17 +133,24 @@ static void judge(const struct progress* progress, double seconds, double stall)
     const double t = seconds_now();
     look(&worst, t);
     vm = since(start);
-    beat(t - t0, &vm, &worst, load_touched(progress));
+    if (load_touched(progress) != touched)
+      worked = t;
+    touched = load_touched(progress);
+    beat(t - t0, &vm, &worst, touched);
     if (worst.died)
       result = "died";
     else if (worst.quiet >= stall)
       result = "deadlock";
-    else if (t - t0 >= seconds && worst.quiet < 2)
+    else if (t - worked >= stall)
+      result = "stuck";
+    else if (t - t0 >= seconds && worst.quiet < 2 && t - worked < 5)
       result = vm.swapped_out / 256 >= kLeastSwapMiB ? "survived" : "idle";
   }
   const double ran = seconds_now() - t0 - worst.quiet;
   if (strcmp(result, "survived") != 0)
     gather_evidence();
+  if (worst.least_locked_kib == kNeverSeen)
+    worst.least_locked_kib = -1;
   snprintf(line, sizeof line,
            "RESULT result=%s swapped_out_mib=%ld swapped_in_mib=%ld vmlck_kib=%ld vmswap_kib=%ld"
            " rss_kib=%ld io_flusher=%d realtime=%d seconds=%.0f longest_stall_s=%.0f oom_kills=%ld"

@@ -53,11 +53,15 @@ void load_start(struct progress* progress, int workers, long mib, unsigned rest_
   const size_t pages = (size_t)mib * 256 / (size_t)workers;
   pid_t pid[kMaxWorkers];
 
-  if (fork() != 0)
+  const pid_t keeper = fork();
+  if (keeper < 0)
+    exit(1);
+  if (keeper > 0)
     return;
   // The keeper: a process of its own, so that the judge itself never forks
   // once memory is short.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  put("/proc/self/oom_score_adj", "-1000");  // with it, the workers would go
   for (int i = 0; i < workers; i++)
     pid[i] = start_worker(progress, i, pages, rest_us);
   for (;;) {

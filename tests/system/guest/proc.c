@@ -40,13 +40,15 @@ static long number_after(const char* key) {
 }
 
 struct process process_read(int pid) {
-  struct process p = {.state = '?', .locked_kib = -1, .swapped_kib = -1, .resident_kib = -1};
+  struct process p = {
+      .state = '?', .size_kib = -1, .locked_kib = -1, .swapped_kib = -1, .resident_kib = -1};
   unsigned flags = 0;
   char path[64];
 
   snprintf(path, sizeof path, "/proc/%d/status", pid);
   if (slurp(path)) {
     sscanf(text, "Name:\t%15[^\n]", p.name);
+    p.size_kib = number_after("VmSize:");
     p.locked_kib = number_after("VmLck:");
     p.swapped_kib = number_after("VmSwap:");
     p.resident_kib = number_after("VmRSS:");
@@ -79,16 +81,16 @@ int cgroup_read(const char* path, int* pids, int most) {
   return count;
 }
 
-struct disk disk_read(const char* name) {
-  unsigned long reads = 0, writes = 0;
-  struct disk d = {0};
+bool disk_read(const char* name, struct disk* disk) {
+  unsigned long reads, writes, inflight;
   char path[96];
 
   snprintf(path, sizeof path, "/sys/block/%s/stat", name);
-  if (slurp(path))
-    sscanf(text, "%lu %*u %*u %*u %lu %*u %*u %*u %lu", &reads, &writes, &d.inflight);
-  d.done = reads + writes;
-  return d;
+  if (!slurp(path) ||
+      sscanf(text, "%lu %*u %*u %*u %lu %*u %*u %*u %lu", &reads, &writes, &inflight) != 3)
+    return false;
+  *disk = (struct disk){.done = reads + writes, .inflight = inflight};
+  return true;
 }
 
 struct vm vm_read(void) {

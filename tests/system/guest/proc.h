@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// What the judge reads from /proc and /sys, without ever allocating memory.
+// What the judge reads from /proc and /sys; without a heap, save for kernel_stacks().
 #pragma once
 #include <stdbool.h>
 
@@ -7,6 +7,7 @@ struct process {
   char name[16];
   bool alive;         // exists and is no zombie
   char state;         // R, S, D, ...; '?' when it is gone
+  long size_kib;      // VmSize
   long locked_kib;    // VmLck
   long swapped_kib;   // VmSwap
   long resident_kib;  // VmRSS
@@ -23,7 +24,8 @@ struct disk {
   unsigned long done;  // requests completed since the device exists
   unsigned long inflight;
 };
-struct disk disk_read(const char* name);
+// False, and `disk` as it was, when there is no such disk.
+bool disk_read(const char* name, struct disk* disk);
 
 struct vm {
   long swapped_out, swapped_in, oom_kills;

@@ -89,7 +89,7 @@ run_once() {
 	# A kernel that patches its own code while it boots can trip over software
 	# emulation and panic.  It has said nothing yet then, and boots the next time.
 	for _ in 1 2 3; do
-		boot "$folder" "${config[RAM_MIB]}" "${config[DISK_MIB]}" $((config[RUN_SECONDS] * 5 / 4 + 150)) \
+		boot "$folder" "${config[RAM_MIB]}" "${config[DISK_MIB]}" $((config[RUN_SECONDS] * 3 / 2 + 150)) \
 			"${config[DISK_IOPS]}"
 		[ ! -s "$folder/report" ] || break
 	done
