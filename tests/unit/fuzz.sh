@@ -19,8 +19,8 @@ compile() { # LIBFUZZER ARGUMENT...
 echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' \
   >"$work/probe.cpp"
 if ! compile fuzzer "$work/probe.cpp" -o "$work/probe" 2>"$work/error"; then
-  echo "skipped: needs $compiler with libFuzzer (Debian: clang, libclang-rt-14-dev)"
   cat "$work/error"
+  echo "skipped: needs $compiler with libFuzzer (Debian: clang, libclang-rt-14-dev)"
   exit 77
 fi
 

@@ -13,5 +13,6 @@ ln -s /proc/self/fd /dev/fd
 
 /exp/check --prepared /exp/material
 echo "status $?"
+exec >/dev/null 2>&1 # closing a serial line waits until it has all been sent
 sync
 busybox poweroff -f

@@ -53,6 +53,8 @@ void load_start(struct progress* progress, int workers, long mib, unsigned rest_
   const size_t pages = (size_t)mib * 256 / (size_t)workers;
   pid_t pid[kMaxWorkers];
 
+  if (workers < 1 || workers > kMaxWorkers)
+    exit(2);
   const pid_t keeper = fork();
   if (keeper < 0)
     exit(1);

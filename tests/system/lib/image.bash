@@ -18,7 +18,7 @@ install_mmdebstrap() {
 make_image() {
 	local name=$1 mebibytes=$2 change=$3 tree=$work/tree.$$ log=$work/$1-image.log
 	shift 3
-	root_image=$work/$name-$release-$(echo "$*" | cksum | cut -d ' ' -f 1).img
+	root_image=$work/$name-$release-$({ echo "$*"; declare -f "$change" || true; } | cksum | cut -d ' ' -f 1).img
 	[ ! -e "$root_image" ] || return 0
 	[ "$(id -u)" = 0 ] || skip "making a root image takes root"
 	log "preparing the image with $name"

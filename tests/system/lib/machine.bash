@@ -5,8 +5,12 @@
 
 machine=     # process id of the running machine
 
+booted=      # its folder
 stop_machine() {
-	[ -z "$machine" ] || kill "$machine" 2>/dev/null || true
+	[ -n "$machine" ] || return 0
+	kill "$machine" 2>/dev/null || true
+	wait "$machine" 2>/dev/null || true
+	rm -rf "$booted"/{initramfs,init,payload} "$booted"/disk?
 }
 trap stop_machine EXIT
 trap 'exit 130' INT TERM
@@ -19,6 +23,7 @@ trap 'exit 130' INT TERM
 # no network device.  LIMIT_S ends a guest that has gone silent.  DISK_IOPS makes its
 # disks as slow as real ones; without, they are as fast as this machine's memory.
 boot() {
+	booted=$1
 	local folder=$1 ram=$2 disk=$3 limit=$4 iops=${5:-0} number part disks=()
 	install -m 755 "$here/guest/init" "$folder/init"
 	cp -r "$programs"/* "$folder/payload/"
@@ -33,7 +38,8 @@ boot() {
 	done
 	# One machine at a time: two would starve each other and fake a stall.
 	exec 9>"$work/machine.lock"
-	flock 9
+	flock -n 9 || { log "waiting for the machine that runs"; flock 9; }
+	SECONDS=0
 	timeout --foreground -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -machine pc -cpu max \
 		-m "$ram" -smp 2 -display none -nodefaults -nic none -no-reboot \
 		-kernel "$kernel/vmlinuz" -initrd "$folder/initramfs" \
@@ -48,5 +54,16 @@ boot() {
 	machine=
 	exec 9>&-
 	rm -rf "$folder"/{initramfs,init} "$folder"/disk?
+	[ -e "$folder/console" ] || die "QEMU did not start, see $folder/qemu.log"
 	sed -i 's/\r$//' "$folder/report" "$folder/daemon" "$folder/console"
+}
+
+# boot_until_it_speaks: as boot.  A kernel that patches its own code while it boots can trip
+# over software emulation and panic.  It has said nothing yet then, and boots the next time.
+boot_until_it_speaks() {
+	for _ in 1 2 3; do
+		boot "$@"
+		[ ! -s "$1/report" ] || break
+	done
+	rm -rf "$1/payload"
 }

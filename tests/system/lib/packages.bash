@@ -27,6 +27,7 @@ install_host_packages() {
 	local missing=()
 	need_file qemu-system-x86_64 qemu-system-x86
 	need_file cpio cpio
+	need_file xz xz-utils
 	need_file gcc gcc
 	need_file /usr/lib/x86_64-linux-gnu/libc.a libc6-dev
 	need_file /usr/lib/x86_64-linux-gnu/liburing.a liburing-dev

@@ -7,7 +7,7 @@
 
 guest_packages=(busybox-static mount nbd-server nbd-client nbdkit qemu-utils bindfs redis-server redis-tools)
 
-# root_image: the path of the root image, in $root_image.
+# make_root_image: the path of the root image, in $root_image.
 make_root_image() {
 	root_image=$work/root-$(echo "${guest_packages[*]}" | cksum | cut -d ' ' -f 1).img
 	[ ! -e "$root_image" ] || return 0
@@ -39,6 +39,7 @@ make_kernel() {
 	meta=linux-image-cloud-amd64
 	if [ "$name" = ublk ]; then
 		meta=linux-image-6.12-amd64    # a second kernel of Debian 12
+		update_lists
 		apt-cache show $meta >/dev/null 2>&1 || meta=linux-image-amd64
 		wanted+=(ublk_drv)
 	fi
@@ -84,15 +85,19 @@ build_programs() {
 	mv "$out" "$programs"
 }
 
-# prepare KERNEL: all of it, by one process at a time.
+# prepare COMMAND...: run it when nobody else prepares anything.
 prepare() {
 	mkdir -p "$work"
 	install_host_packages
 	exec 8>"$work/prepare.lock"
 	flock 8
-	rm -rf "$work"/{tree,kernel,programs}.[0-9]*    # of a call that was interrupted
+	rm -rf "$work"/{tree,kernel,programs,container}.[0-9]*    # of a call that was interrupted
+	"$@"
+	exec 8>&-
+}
+
+make_pieces() {
 	make_root_image
 	make_kernel "$1"
 	build_programs
-	exec 8>&-
 }

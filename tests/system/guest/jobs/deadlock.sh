@@ -18,10 +18,12 @@ code_on_tmpfs() {
 				/lib64/ld-linux-x86-64.so.2 --list "$object"
 			done | grep -o '/[^ ]*' | sort -u); do
 			copy=/mnt/$(echo "$file" | tr / _)
-			cp "$file" "$copy" && mount -o bind "$copy" "$file"
+			cp "$file" "$copy" && mount -o bind "$copy" "$file" || exit
 		done
-	)
-	report "note code on tmpfs: $(df -k /mnt | awk 'END { print $3 }') KiB"
+	) || fail "code cannot be put on tmpfs"
+	copied=$(df -k /mnt | awk 'END { print $3 }')
+	report "note code on tmpfs: $copied KiB"
+	[ "$copied" -gt 1024 ] || fail "code is not on tmpfs"
 }
 
 # Where daemon number N listens, as each program spells it.

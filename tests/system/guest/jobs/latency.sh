@@ -36,6 +36,7 @@ distribution | while read -r point; do report "cdf $point"; done
 
 # percentile P: the least time that P percent of the requests stay within.
 percentile() { distribution | awk -v p="$1" '$1 >= p { print $2; exit }'; }
+[ -n "$(percentile 100)" ] || fail "redis-benchmark measured nothing"
 report "RESULT result=measured p50_ms=$(percentile 50) p99_ms=$(percentile 99)" \
 	"p999_ms=$(percentile 99.9) max_ms=$(percentile 100)" \
 	"major_faults=$(($(major_faults) - faults))" \
