@@ -70,6 +70,13 @@ struct process process_read(int pid) {
   return p;
 }
 
+long swapped_exactly(int pid) {
+  char path[64];
+
+  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
+  return slurp(path) ? number_after("Swap:") : -1;
+}
+
 int cgroup_read(const char* path, int* pids, int most) {
   char* rest = text;
   int count = 0;

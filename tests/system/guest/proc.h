@@ -17,6 +17,11 @@ struct process {
 };
 struct process process_read(int pid);
 
+// KiB swapped out, from the page tables; waits where the process's address space is
+// being changed.  VmSwap lags behind what comes back, by up to 63 pages a thread before
+// Linux 6.2.  -1 without such a process.
+long swapped_exactly(int pid);
+
 // Fills `pids` with the processes of a cgroup, at most `most`; returns how many.
 int cgroup_read(const char* path, int* pids, int most);
 

@@ -7,7 +7,7 @@
 // A "beat" line a minute; at the end one "RESULT" line:
 //	held      every process was locked at every sample, and nothing grew
 //	unlocked  some process had memory that was not locked
-//	swapped   some process had VmSwap above 0
+//	swapped   some process had memory that was swapped out
 //	leaked    the parent's resident memory grew
 //	died      the daemon is gone
 #include <stdio.h>
@@ -45,7 +45,7 @@ static void look_at_all(struct soak* soak) {
     // Once more, as the two figures do not change at once.
     if (unlocked(p) && unlocked(process_read(pids[i])))
       soak->broken = "unlocked";
-    else if (p.swapped_kib > 0)
+    else if (p.swapped_kib > 0 && swapped_exactly(pids[i]) > 0)
       soak->broken = "swapped";
   }
   soak->samples++;

@@ -81,6 +81,7 @@ build_programs() {
 	gcc "${cflags[@]}" -shared -fPIC -o "$out/constructor_only.so" "$here/guest/constructor_only.c"
 	# The daemons are dynamic, or nothing could be preloaded into them.
 	gcc "${cflags[@]}" -pthread -o "$out/soak_daemon" "$here/guest/soak_daemon.c"
+	gcc "${cflags[@]}" -o "$out/early" "$here/guest/early.c" "${common[@]}"
 	gcc "${cflags[@]}" -o "$out/ublk_memory" "$here/guest/ublk_memory.c" -l:liburing.a
 	mv "$out" "$programs"
 }
