@@ -38,14 +38,19 @@ write_unit() {
 	{ cat "$2/${from[$1]}.service" && tr ';' '\n' <<<"${lines[$1]}"; } >"$file"
 }
 
-# write_drop_ins NAME PRINT...: what the command PRINT prints for the unit, and what overrides it.
+# write_drop_ins NAME PRINT...: what the command PRINT prints for the unit, or the README, and what
+# overrides it.
 write_drop_ins() {
 	local name=$1 folder=$units/$1.d printed=$units/$1.d/50-duende-mlock.conf post
 	shift
 	[ "${options[$name]}" != - ] || return 0
 	mkdir -p "$folder"
-	# shellcheck disable=SC2086  # several options
-	"$@" ${options[$name]} "$name" >"$printed"
+	if [ "${options[$name]}" = %readme ]; then
+		"$here/../readme_block" ini >"$printed"
+	else
+		# shellcheck disable=SC2086  # several options
+		"$@" ${options[$name]} "$name" >"$printed"
+	fi
 	[ -n "${override[$name]}" ] || return 0
 	post=$(sed -n 's/^#\(ExecStartPost=\)/\1/p' "$printed")
 	{
