@@ -59,6 +59,8 @@ class MlockConfigBuilder {
   [[nodiscard]] constexpr MlockConfigBuilder required(bool value) const noexcept {
     return with(&MlockConfig::required_, value);
   }
+  /// Pages are locked as they are touched: MCL_ONFAULT, Linux 4.4. What has been swapped out stays
+  /// so until then.
   [[nodiscard]] constexpr MlockConfigBuilder onfault(bool value) const noexcept {
     return with(&MlockConfig::onfault_, value);
   }
