@@ -41,18 +41,20 @@ json() {
     printf '%s' "$output" | jq -c ".[] | select(.pid == $1) | .$2"
 }
 
-uptime() {
-    read -r seconds _ </proc/uptime
-    echo "${seconds%.*}${seconds#*.}"
+# What the children that have ended took of the processors, in ticks of a hundredth of a second: proc(5).
+# Unlike the time on the wall, it does not depend on what else the machine does.
+children_time() {
+    read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ user system _ <"/proc/$$/stat"
+    echo $((user + system))
 }
 
 test_two_hundred() {
-    begin=$(uptime)
+    begin=$(children_time)
     # shellcheck disable=SC2086 # PIDs
     mlock status --json $started
-    end=$(uptime)
+    end=$(children_time)
     echo "200 processes in $((end - begin))0 ms ($shell)"
-    expect "it takes under two seconds" [ "$((end - begin))" -lt 200 ]
+    expect "it takes under two seconds of a processor" [ "$((end - begin))" -lt 200 ]
     expect "some are not locked" [ "$status" = 1 ]
     printf '%s' "$output" | jq -r '.[] | "\(.pid) \(.locked) \(.charged_bytes / 1024)"' >"$scratch/said"
     expect "it tells of all" [ "$(wc -l <"$scratch/said")" = 200 ]
