@@ -161,7 +161,8 @@ void report(LogLevel level, const Line& text) noexcept {
 void abort_daemon() noexcept {
   // Also keeps a core_pattern that is a pipe from being run, which RLIMIT_CORE does not.
   ::syscall(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
-  ::signal(SIGABRT, SIG_DFL);
+  constexpr std::uintptr_t kDefault[4] = {};  // the kernel's struct sigaction, at its largest
+  ::syscall(SYS_rt_sigaction, SIGABRT, kDefault, nullptr, sizeof(SignalSet));
   change_mask(SIG_UNBLOCK, only(SIGABRT));
   ::syscall(SYS_kill, ::syscall(SYS_getpid), SIGABRT);
   for (;;) {
