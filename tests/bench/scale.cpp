@@ -13,7 +13,7 @@ namespace {
 
 using namespace duende::mlock::bench;
 
-constexpr double kHurts = 10;  // ms that the library adds to one lock, fork or step of growth
+constexpr double kHurts = 10;  // ms that the library adds to one lock or fork
 constexpr int kTimes = 5;
 
 /// The measured process with what it has been given so far.

@@ -49,11 +49,9 @@ static void look(struct worst* worst, double t) {
   worst->quiet = 0;
   for (int i = 0; i < devices; i++) {
     struct watched* w = &watched[i];
-    struct disk d;
+    struct disk d = w->disk;
     if (disk_read(w->device, &d) && (d.done != w->disk.done || d.inflight == 0))
       w->moved = t;
-    else
-      d = w->disk;
     w->disk = d;
     if (t - w->moved > worst->quiet)
       worst->quiet = t - w->moved;

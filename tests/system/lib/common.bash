@@ -5,6 +5,8 @@
 
 log()  { echo "${0##*/}: $*" >&2; }
 die()  { log "$*"; exit 1; }
+# A call that `usage` does not know.
+misuse() { usage >&2; exit 2; }
 # A precondition cannot be had: neither success nor failure, by the convention of
 # meson and automake.
 skip() { log "skipped: $*"; exit 77; }
