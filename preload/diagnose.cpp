@@ -199,9 +199,13 @@ void append_failure(Line& line, const Kernel& kernel, const Outcome& outcome) no
               "built with, ignores it; fix: run it without";
       return;
     case Failure::stack_lost:
-      line << "without /proc/self/maps the stack cannot be left out, and could not grow beyond ";
+      line << "the stack cannot be left out, and could not grow beyond ";
       append_limit(line, outcome.limit);
-      line << "; fix: mount /proc";
+      append_limit_fix(line, kernel, outcome.limit);
+      return;
+    case Failure::in_swap:
+      line << "what was swapped out before the lock could not be read back; fix: mount /proc, or "
+              "start it when memory is free";
       return;
     default: append_refused(line, kernel, outcome); return;
   }
@@ -333,11 +337,12 @@ void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
   }
 }
 
-void describe_drop(Message& message, const Kernel& kernel, const Settings& settings,
-                   const MemlockLimit& limit) noexcept {
+void describe_loss(Message& message, const Kernel& kernel, const Settings& settings,
+                   const MemlockLimit& limit, bool lowered) noexcept {
   Line& line = message.text;
   message.level = failure_level(settings);
-  line << "CAP_IPC_LOCK was dropped" << required_note(settings)
+  line << (lowered ? "RLIMIT_MEMLOCK was lowered" : "CAP_IPC_LOCK was dropped")
+       << required_note(settings)
        << "what is mapped from now on is not locked, as allocations beyond ";
   append_limit(line, limit);
   append_limit_fix(line << " would fail", kernel, limit);

@@ -39,8 +39,9 @@ struct Refusal {
 void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
               const Settings& settings) noexcept;
 
-/// That CAP_IPC_LOCK is gone, and future locking with it. Async-signal-safe.
-void describe_drop(Message& message, const Kernel& kernel, const Settings& settings,
-                   const MemlockLimit& limit) noexcept;
+/// That CAP_IPC_LOCK is gone, or the limit has come down, and future locking with it.
+/// Async-signal-safe.
+void describe_loss(Message& message, const Kernel& kernel, const Settings& settings,
+                   const MemlockLimit& limit, bool lowered) noexcept;
 
 }  // namespace duende::mlock::preload

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "code.hpp"
 #include "diagnose.hpp"
 #include "privileges.hpp"
 
@@ -18,12 +19,25 @@ namespace duende::mlock::preload {
 
 namespace {
 
-/// Written once before main, read in children.
 struct Inheritance {
   const Settings* settings = nullptr;
   bool future = false;
+  bool code = false;  // the plan of the start has made it resident
+  /// The next child may be the daemon: the first of a process, whose parent is about to end.
+  bool first = true;
 };
 constinit Inheritance g_inheritance;
+
+/// In the parent: what was loaded since is to be resident in a child that takes over.
+void prepare_fork() noexcept {
+  const detail::ErrnoGuard guard;
+  if (g_inheritance.code && g_inheritance.first) {
+    resident_code().look_for_more(kSystemKernel);
+  }
+}
+
+/// In the parent, which goes on: for what its later children share with it, its own lock is enough.
+void after_fork() noexcept { g_inheritance.first = false; }
 
 /// In the child, possibly of a process with threads: async-signal-safe calls only.
 void lock_child() noexcept {
@@ -31,7 +45,9 @@ void lock_child() noexcept {
   const Settings& settings = *g_inheritance.settings;
   // The child may have dropped privileges, or entered another namespace, before it forked.
   const MemlockLimit limit = read_memlock_limit(kSystemKernel);
-  const Outcome outcome = carry_out(kSystemKernel, plan_for_child(settings, limit), limit);
+  const LockPlan plan = plan_for_child(settings, limit, g_inheritance.first);
+  g_inheritance.first = true;
+  const Outcome outcome = carry_out(kSystemKernel, plan, limit);
   follow_privileges(settings, outcome);
   const bool failed = outcome.failure != Failure::none;
   const bool lost_future = g_inheritance.future && outcome.plan.future_withheld;
@@ -49,11 +65,19 @@ void lock_child() noexcept {
 }  // namespace
 
 bool follow_forks(const Settings& settings, const Outcome& outcome) noexcept {
-  g_inheritance = {&settings, outcome.plan.future};
+  g_inheritance = {&settings, outcome.plan.future, outcome.plan.code == Code::resident};
   if (__register_atfork != nullptr) {
-    return __register_atfork(nullptr, nullptr, lock_child, nullptr) == 0;
+    return __register_atfork(prepare_fork, after_fork, lock_child, nullptr) == 0;
   }
-  return pthread_atfork != nullptr && pthread_atfork(nullptr, nullptr, lock_child) == 0;
+  return pthread_atfork != nullptr && pthread_atfork(prepare_fork, after_fork, lock_child) == 0;
+}
+
+void outlive_parent() noexcept {
+  if (g_inheritance.code) {
+    const detail::ErrnoGuard guard;
+    resident_code().read_in_again(kSystemKernel);
+    g_inheritance.first = true;
+  }
 }
 
 }  // namespace duende::mlock::preload

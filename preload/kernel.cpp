@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "kernel.hpp"
 
+#include <link.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include <ctime>
 
 #include "capability.hpp"
+#include "files.hpp"
 
 namespace duende::mlock::preload {
 
@@ -22,35 +26,133 @@ namespace {
 
 int result(long returned) noexcept { return returned == 0 ? 0 : errno; }
 
-int munlock_pages(std::uintptr_t begin, std::size_t size) noexcept {
+constexpr long kMlockOnfault = 1;  // MLOCK_ONFAULT of mlock2(2), Linux 4.4
+
+/// By statfs(2). Memory, and what is kept in it, is tmpfs throughout: memfd_create(2), shared
+/// anonymous memory, System V's.
+Answer swappable(int error, const struct statfs& system) noexcept {
+  constexpr auto kTmpfs = 0x01021994;  // linux/magic.h
+  return error != 0 ? Answer::unknown : system.f_type == kTmpfs ? Answer::yes : Answer::no;
+}
+
+struct CodeVisit {
+  bool (*visit)(void* context, std::uintptr_t begin, std::size_t size) noexcept;
+  void* context;
+};
+
+int visit_object(dl_phdr_info* object, std::size_t, void* opaque) noexcept {
+  const auto& [visit, context] = *static_cast<const CodeVisit*>(opaque);
+  const std::size_t page = page_size();
+  // Not the vDSO, whose pages are the kernel's.
+  const bool kernels = object->dlpi_addr == ::getauxval(AT_SYSINFO_EHDR);
+  for (int i = 0; !kernels && i < object->dlpi_phnum; ++i) {
+    const auto& segment = object->dlpi_phdr[i];
+    const std::uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+    const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) == 0 &&
+        !visit(context, begin, (end - begin + page - 1) & ~(page - 1))) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+int Kernel::munlock(std::uintptr_t begin, std::size_t size) const noexcept {
   return result(::syscall(SYS_munlock, begin, size));
 }
 
-int populate_read(std::uintptr_t begin, std::size_t size) noexcept {
+int Kernel::lock(std::uintptr_t begin, std::size_t size, bool onfault) const noexcept {
+  return result(onfault ? ::syscall(SYS_mlock2, begin, size, kMlockOnfault)
+                        : ::syscall(SYS_mlock, begin, size));
+}
+
+int Kernel::advise(std::uintptr_t begin, std::size_t size, int advice) const noexcept {
+  return result(::syscall(SYS_madvise, begin, size, advice));
+}
+
+int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept {
   constexpr int kMadvPopulateRead = 22;  // Linux 5.14; newer than glibc 2.17's headers
-  return result(::syscall(SYS_madvise, begin, size, kMadvPopulateRead));
+  return advise(begin, size, kMadvPopulateRead);
 }
 
 /// MADV_NOHUGEPAGE: a flag that costs a single page nothing, and that its neighbours lack.
-int set_apart(std::uintptr_t page) noexcept {
-  return result(::syscall(SYS_madvise, page, page_size(), MADV_NOHUGEPAGE));
+int Kernel::set_apart(std::uintptr_t page) const noexcept {
+  return advise(page, page_size(), MADV_NOHUGEPAGE);
 }
 
 /// MS_ASYNC does nothing but look, since Linux 2.6.19; mincore(2) would allocate a page for it.
-bool is_mapped(std::uintptr_t page) noexcept {
-  return ::syscall(SYS_msync, page, page_size(), MS_ASYNC) == 0;
+int Kernel::ask_mapped(std::uintptr_t page) const noexcept {
+  return result(::syscall(SYS_msync, page, page_size(), MS_ASYNC));
 }
 
-/// Extends the stack down to `address` by having the kernel read it, which it may far below the
-/// stack pointer, and where failing is an error and no signal.
-bool reaches_stack(std::uintptr_t address) noexcept {
+/// The program's name is the last thing on the stack.
+std::uintptr_t Kernel::top_of_stack() const noexcept { return ::getauxval(AT_EXECFN); }
+
+std::size_t Kernel::read_at(int file, void* buffer, std::size_t size,
+                            std::uint64_t at) const noexcept {
+  const long count = ::syscall(SYS_pread64, file, buffer, size, at);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+Answer Kernel::swappable(int file) const noexcept {
+  struct statfs system;
+  return preload::swappable(result(::syscall(SYS_fstatfs, file, &system)), system);
+}
+
+Answer Kernel::swappable_path(const char* path) const noexcept {
+  struct statfs system;
+  return preload::swappable(result(::syscall(SYS_statfs, path, &system)), system);
+}
+
+std::size_t Kernel::total_memory() const noexcept {
+  struct sysinfo info;
+  return ::syscall(SYS_sysinfo, &info) == 0 ? info.totalram * info.mem_unit : 0;
+}
+
+bool Kernel::data_files_mapped() const noexcept { return preload::data_files_mapped(); }
+
+Answer Kernel::locks_new_mappings() const noexcept {
+  const std::size_t page = page_size();
+  void* const space =
+      ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (space == MAP_FAILED) {
+    return Answer::unknown;
+  }
+  const int error = advise(reinterpret_cast<std::uintptr_t>(space), page, MADV_DONTNEED);
+  ::munmap(space, page);
+  return error == 0 ? Answer::no : error == EINVAL ? Answer::yes : Answer::unknown;
+}
+
+unsigned long long Kernel::load_count() const noexcept {
+  unsigned long long count = 0;
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* object, std::size_t, void* result) noexcept {
+        *static_cast<unsigned long long*>(result) = object->dlpi_adds;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
+void Kernel::visit_code(bool (*visit)(void* context, std::uintptr_t begin,
+                                      std::size_t size) noexcept,
+                        void* context) const noexcept {
+  CodeVisit code = {visit, context};
+  ::dl_iterate_phdr(visit_object, &code);
+}
+
+/// By having the kernel read it: failing is an error and no signal, and the stack is extended to
+/// what is far below the stack pointer.
+bool Kernel::touch(std::uintptr_t address) const noexcept {
   constexpr int kNeverThere = 1;  // a word that differs, or the timeout, ends the wait at once
   const timespec at_once = {};
   return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) == 0 ||
          errno != EFAULT;
 }
 
-bool extend_stack() noexcept {
+bool Kernel::extend_stack() const noexcept {
   constexpr rlim_t kMost = rlim_t{64} << 20;  // all of it is charged
   rlimit limit;
   if (::syscall(SYS_prlimit64, 0, RLIMIT_STACK, nullptr, &limit) != 0 || limit.rlim_cur > kMost) {
@@ -61,7 +163,7 @@ bool extend_stack() noexcept {
   const std::uintptr_t name = ::getauxval(AT_EXECFN) & ~(page - 1);
   std::uintptr_t lowest = name + 4 * page - (limit.rlim_cur & ~(page - 1));
   bool extended = false;
-  for (; reaches_stack(lowest); lowest -= page) {
+  for (; touch(lowest); lowest -= page) {
     extended = true;
   }
   return extended;
@@ -70,19 +172,18 @@ bool extend_stack() noexcept {
 // The 64-bit structure of prlimit64(2), Linux 2.6.36, is rlimit wherever `long` has 64 bits.
 static_assert(sizeof(rlim_t) == 8);
 
-int get_memlock_limit(rlimit& limit) noexcept {
+int Kernel::get_memlock_limit(rlimit& limit) const noexcept {
   return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, nullptr, &limit));
 }
 
-int set_memlock_limit(const rlimit& limit) noexcept {
+int Kernel::set_memlock_limit(const rlimit& limit) const noexcept {
   return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
 }
 
 /// Asks by trying, on address space that is reserved for a moment and holds no memory. Reading
 /// the capability sets would not tell: in a user namespace, or where an LSM denies it, an
 /// effective CAP_IPC_LOCK does not count.
-bool may_lock_beyond(rlim_t limit) noexcept {
-  constexpr long kMlockOnfault = 1;  // MLOCK_ONFAULT of mlock2(2), Linux 4.4
+bool Kernel::may_lock_beyond(rlim_t limit) const noexcept {
   const std::size_t page = page_size();
   if (limit > SIZE_MAX - 2 * page) {
     return true;
@@ -99,44 +200,21 @@ bool may_lock_beyond(rlim_t limit) noexcept {
   return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
 }
 
-int set_io_flusher(bool on) noexcept {
+int Kernel::set_io_flusher(bool on) const noexcept {
   constexpr int kPrSetIoFlusher = 57;  // glibc older than 2.36 lacks the name
   return result(::syscall(SYS_prctl, kPrSetIoFlusher, on ? 1L : 0L, 0L, 0L, 0L));
 }
 
-int set_scheduling(Scheduling wanted) noexcept {
+int Kernel::set_scheduling(Scheduling wanted) const noexcept {
   const sched_param parameter = {.sched_priority = wanted.priority};
   return result(::syscall(SYS_sched_setscheduler, 0, wanted.policy, &parameter));
 }
 
-Scheduling scheduling() noexcept {
+Scheduling Kernel::scheduling() const noexcept {
   sched_param parameter = {};
   ::syscall(SYS_sched_getparam, 0, &parameter);
   return {.policy = static_cast<int>(::syscall(SYS_sched_getscheduler, 0)),
           .priority = parameter.sched_priority};
 }
-
-constexpr Kernel system_kernel() noexcept {
-  Kernel kernel{};
-  static_cast<detail::Kernel&>(kernel) = detail::kSystemKernel;
-  kernel.munlock = munlock_pages;
-  kernel.populate_read = populate_read;
-  kernel.set_apart = set_apart;
-  kernel.is_mapped = is_mapped;
-  kernel.extend_stack = extend_stack;
-  kernel.get_memlock_limit = get_memlock_limit;
-  kernel.set_memlock_limit = set_memlock_limit;
-  kernel.may_lock_beyond = may_lock_beyond;
-  kernel.set_io_flusher = set_io_flusher;
-  kernel.set_scheduling = set_scheduling;
-  kernel.scheduling = scheduling;
-  return kernel;
-}
-
-}  // namespace
-
-constinit const Kernel kSystemKernel = system_kernel();
-
-std::size_t page_size() noexcept { return ::getauxval(AT_PAGESZ); }
 
 }  // namespace duende::mlock::preload

@@ -21,9 +21,11 @@ struct MemlockLimit {
 };
 
 /// Soft and hard limit to infinity (CAP_SYS_RESOURCE), else the soft limit to the hard one,
-/// else nothing.
-void raise_memlock_limit(const Kernel& kernel) noexcept;
+/// else nothing. Whether that changed anything.
+bool raise_memlock_limit(const Kernel& kernel) noexcept;
 
+/// Without `exempt`, which takes longer to find out.
+[[nodiscard]] MemlockLimit memlock_limit(const Kernel& kernel) noexcept;
 [[nodiscard]] MemlockLimit read_memlock_limit(const Kernel& kernel) noexcept;
 
 }  // namespace duende::mlock::preload

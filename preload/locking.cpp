@@ -5,7 +5,9 @@
 
 #include <duende/mlock/lock.hpp>
 
+#include "code.hpp"
 #include "mappings.hpp"
+#include "stack.hpp"
 
 namespace duende::mlock::preload {
 
@@ -32,9 +34,28 @@ void lock(const Kernel& kernel, Outcome& outcome, bool current, bool future,
 
 void verify(const Kernel& kernel, Outcome& outcome) noexcept {
   outcome.memory = detail::read_memory_use(kernel);
-  if (outcome.failure == Failure::none && outcome.plan.current && outcome.memory &&
-      outcome.memory->locked == 0) {
+  if (outcome.failure != Failure::none) {
+    return;
+  }
+  const bool ignored = outcome.plan.current ? outcome.memory && outcome.memory->locked == 0
+                                            : kernel.locks_new_mappings() == Answer::no;
+  if (ignored) {
     outcome.failure = Failure::not_honoured;
+  }
+}
+
+void bring_back(const Kernel& kernel, Outcome& outcome) noexcept {
+  if (outcome.failure == Failure::none && outcome.plan.current && outcome.memory &&
+      outcome.memory->swapped != 0 && !bring_back_swapped(kernel) && outcome.plan.required) {
+    outcome.failure = Failure::in_swap;
+  }
+}
+
+void read_in(const Kernel& kernel, Code code) noexcept {
+  switch (code) {
+    case Code::resident: resident_code().read_in(kernel); return;
+    case Code::again: resident_code().read_in_again(kernel); return;
+    case Code::faults: return;
   }
 }
 
@@ -45,16 +66,30 @@ Outcome lock_only(const Kernel& kernel, const LockPlan& plan, const MemlockLimit
   if (plan.empty()) {
     return outcome;  // not even MCL_ONFAULT, which alone is EINVAL
   }
-  if (!plan.current || !plan.future || plan.current_onfault == plan.future_onfault) {
+  // What is populated could not be left out any more, so it is populated when that is done.
+  const bool leave_data = plan.current && !plan.data_files && kernel.data_files_mapped();
+  const bool current_onfault = plan.current_onfault || leave_data;
+  if (!plan.current || !plan.future || current_onfault == plan.future_onfault) {
     lock(kernel, outcome, plan.current, plan.future,
-         plan.current ? plan.current_onfault : plan.future_onfault);
-    return outcome;
+         plan.current ? current_onfault : plan.future_onfault);
+  } else {
+    // MCL_FUTURE without MCL_CURRENT leaves alone what the first call locked.
+    lock(kernel, outcome, true, false, current_onfault);
+    if (outcome.failure == Failure::none) {
+      lock(kernel, outcome, false, true, plan.future_onfault);
+    }
   }
-  // MCL_FUTURE without MCL_CURRENT leaves alone what the first call locked.
-  lock(kernel, outcome, true, false, plan.current_onfault);
-  if (outcome.failure == Failure::none) {
-    lock(kernel, outcome, false, true, plan.future_onfault);
+  if (leave_data && outcome.failure == Failure::none) {
+    (void)leave_data_files(kernel, !plan.current_onfault && !outcome.onfault_refused);
   }
+  return outcome;
+}
+
+Outcome lock_and_bring_back(const Kernel& kernel, const LockPlan& plan,
+                            const MemlockLimit& limit) noexcept {
+  Outcome outcome = lock_only(kernel, plan, limit);
+  outcome.memory = detail::read_memory_use(kernel);
+  bring_back(kernel, outcome);
   return outcome;
 }
 
@@ -63,18 +98,14 @@ Outcome carry_out(const Kernel& kernel, const LockPlan& plan, const MemlockLimit
   if (plan.empty()) {
     return outcome;
   }
-  if (outcome.failure == Failure::none && plan.current && plan.current_onfault &&
-      !outcome.onfault_refused) {
-    make_code_resident(kernel);
+  if (outcome.failure == Failure::none && !outcome.onfault_refused) {
+    read_in(kernel, plan.code);
   }
-  if (outcome.failure == Failure::none && plan.spare_growth && !GrowingStack().release(kernel)) {
+  if (outcome.failure == Failure::none && plan.spare_growth && !main_stack().release(kernel)) {
     outcome.failure = Failure::stack_lost;
   }
   verify(kernel, outcome);
-  if (outcome.failure == Failure::none && plan.current && outcome.memory &&
-      outcome.memory->swapped != 0) {
-    bring_back_swapped(kernel);
-  }
+  bring_back(kernel, outcome);
   if (outcome.failure != Failure::none) {
     // A first call may have succeeded where the second failed.
     (void)detail::unlock_all(kernel);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A plan carried out: mlockall, code made resident, and the kernel asked what became of it.
+// A plan carried out: mlockall, the policy for files and code, and the kernel asked what became of
+// it.
 #pragma once
 
 #include <optional>
@@ -15,6 +16,7 @@ enum class Failure : unsigned char {
   refused,       // mlockall answered with an errno
   not_honoured,  // mlockall answered 0, and nothing is locked: a sandbox, a sanitizer
   stack_lost,    // the stack cannot be spared, and its growth would crash the daemon
+  in_swap,       // with `required`: what was swapped out before the lock could not be brought back
 };
 
 struct Outcome {
@@ -29,11 +31,15 @@ struct Outcome {
   std::optional<detail::MemoryUse> memory;  // empty without /proc
 };
 
-/// Only the calls of mlockall, without what follows in `carry_out`. Async-signal-safe.
+/// The calls of mlockall, and files mapped as data left out of it. Async-signal-safe.
 [[nodiscard]] Outcome lock_only(const Kernel& kernel, const LockPlan& plan,
                                 const MemlockLimit& limit) noexcept;
 
-/// All of it. Async-signal-safe. After a failure nothing is locked.
+/// Brings back what was swapped out meanwhile, too. Async-signal-safe.
+[[nodiscard]] Outcome lock_and_bring_back(const Kernel& kernel, const LockPlan& plan,
+                                          const MemlockLimit& limit) noexcept;
+
+/// All of it. Async-signal-safe, but for Code::resident. After a failure nothing is locked.
 [[nodiscard]] Outcome carry_out(const Kernel& kernel, const LockPlan& plan,
                                 const MemlockLimit& limit) noexcept;
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "mappings.hpp"
 
-#include <cerrno>
+#include <sys/mman.h>
+#include <iterator>
 
 #include <duende/mlock/detail/procfs.hpp>
 
 namespace duende::mlock::preload {
 
 namespace {
-
-constexpr const char* kMaps = "/proc/self/maps";
 
 /// Takes a line apart from the left.
 class Scanner {
@@ -59,79 +58,109 @@ class Scanner {
   bool valid_ = true;
 };
 
-/// Populates ranges of one file, in ascending order and as few as possible: those that touch
-/// become one, and those before the first executable mapping wait until it shows up.
-class CodeRanges {
+/// The mappings of one file that touch each other's lines: whether they are data shows only with
+/// the last of them, as a library begins with one that cannot be executed.
+class FileMappings {
  public:
-  explicit CodeRanges(const Kernel& kernel) noexcept : kernel_(kernel) {}
+  FileMappings(const Kernel& kernel, bool populate) noexcept
+      : kernel_(kernel), populate_(populate) {}
 
   void add(const Mapping& mapping) noexcept {
     if (!mapping.same_file(last_)) {
-      flush();
-      count_ = 0;
-      has_code_ = false;
+      finish();
+      data_ = mapping.inode != 0 && never_swapped(mapping);
     }
     last_ = mapping;
-    if (mapping.inode == 0 || mapping.writable || mapping.shared || !mapping.readable) {
-      return;
+    last_.path = {};  // gone with the line
+    data_ = data_ && !mapping.executable;
+    if (!data_ || (mapping.writable && !mapping.shared) || count_ == kMost) {
+      keep_locked(mapping);
+    } else {
+      ranges_[count_++] = {mapping.begin, mapping.size()};
     }
-    has_code_ |= mapping.executable;
-    if (count_ != 0 && ranges_[count_ - 1].end == mapping.begin) {
-      ranges_[count_ - 1].end = mapping.end;
-      return;
-    }
-    if (count_ == kMost) {
-      flush();
-      count_ = 0;
-    }
-    ranges_[count_++] = {mapping.begin, mapping.end};
   }
 
-  void flush() noexcept {
-    for (unsigned i = 0; has_code_ && supported_ && i < count_; ++i) {
-      supported_ =
-          kernel_.populate_read(ranges_[i].begin, ranges_[i].end - ranges_[i].begin) != EINVAL;
+  void finish() noexcept {
+    for (unsigned i = 0; i < count_; ++i) {
+      if (data_) {
+        (void)kernel_.munlock(ranges_[i].begin, ranges_[i].size);
+      } else if (populate_) {
+        (void)kernel_.lock(ranges_[i].begin, ranges_[i].size, false);
+      }
     }
+    count_ = 0;
   }
 
  private:
-  // A library has one or two. Of a file with more than these before its first code, the
-  // earliest are left to be faulted in.
+  /// By its device; a path tells only where there is no block device, and only while it leads
+  /// there.
+  [[nodiscard]] bool never_swapped(const Mapping& mapping) const noexcept {
+    if (mapping.device_major != 0) {
+      return true;
+    }
+    detail::Text<511> path;
+    path << mapping.path;
+    return !path.truncated() && detail::starts_with(mapping.path, "/") &&
+           kernel_.swappable_path(path.c_str()) == Answer::no;
+  }
+
+  void keep_locked(const Mapping& mapping) noexcept {
+    if (populate_) {
+      (void)kernel_.lock(mapping.begin, mapping.size(), false);
+    }
+  }
+
+  // Of one file with more data mappings in a row than these, the others stay locked.
   static constexpr unsigned kMost = 8;
   struct Range {
     std::uintptr_t begin;
-    std::uintptr_t end;
+    std::size_t size;
   };
 
   const Kernel& kernel_;
   Mapping last_;
   Range ranges_[kMost];
   unsigned count_ = 0;
-  bool has_code_ = false;
-  bool supported_ = true;
+  bool populate_;
+  bool data_ = false;
 };
 
-/// 0 without /proc.
-std::uintptr_t find_lowest_stack_page(const Kernel& kernel) noexcept {
-  detail::LineReader maps(kernel, kMaps);
-  std::uintptr_t begin = 0;  // of the run of mappings that touch
-  std::uintptr_t end = 0;
-  while (const auto line = maps.next()) {
-    const auto mapping = parse_mapping(*line);
-    if (!mapping) {
-      continue;
-    }
-    // In a child the part released in the parent is a mapping of its own, without the name.
-    if (mapping->begin != end) {
-      begin = mapping->begin;
-    }
-    end = mapping->inode == 0 ? mapping->end : 0;
-    if (mapping->main_stack) {
-      return begin;
+/// Touches the pages of a mapping that are in swap; how many could not be brought back.
+class SwappedPages {
+ public:
+  explicit SwappedPages(const Kernel& kernel) noexcept
+      : kernel_(kernel), file_(kernel.open_file("/proc/self/pagemap")) {}
+  ~SwappedPages() {
+    if (file_ >= 0) {
+      kernel_.close_file(file_);
     }
   }
-  return 0;
-}
+  SwappedPages(const SwappedPages&) = delete;
+  SwappedPages& operator=(const SwappedPages&) = delete;
+
+  [[nodiscard]] bool bring_back(const Mapping& mapping) const noexcept {
+    constexpr std::uint64_t kInSwap = std::uint64_t{1} << 62;
+    std::uint64_t entries[64];
+    bool all = file_ >= 0;
+    const std::size_t page = page_size();
+    for (std::uintptr_t at = mapping.begin; all && at < mapping.end;) {
+      const std::size_t left = (mapping.end - at) / page;
+      const std::size_t wanted = left < std::size(entries) ? left : std::size(entries);
+      const std::size_t count =
+          kernel_.read_at(file_, entries, wanted * sizeof *entries, at / page * sizeof *entries) /
+          sizeof *entries;
+      all = count != 0;
+      for (std::size_t i = 0; i < count; ++i, at += page) {
+        all = all && ((entries[i] & kInSwap) == 0 || kernel_.touch(at));
+      }
+    }
+    return all;
+  }
+
+ private:
+  const Kernel& kernel_;
+  int file_;
+};
 
 }  // namespace
 
@@ -146,53 +175,45 @@ std::optional<Mapping> parse_mapping(std::string_view line) noexcept {
   mapping.shared = scan.byte() == 's';
   (void)scan.hex(' ');  // nothing more
   (void)scan.hex(' ');  // offset
-  mapping.device = scan.hex(':') << 32;
-  mapping.device |= scan.hex(' ');
+  mapping.device_major = static_cast<unsigned>(scan.hex(':'));
+  mapping.device_minor = static_cast<unsigned>(scan.hex(' '));
   mapping.inode = scan.decimal();
-  mapping.main_stack = mapping.inode == 0 && detail::ends_with(scan.rest(), " [stack]");
+  const std::size_t path = scan.rest().find_first_not_of(' ');
+  mapping.path = path == std::string_view::npos ? "" : detail::after(scan.rest(), path);
   return scan.valid() ? std::optional(mapping) : std::nullopt;
 }
 
-void make_code_resident(const Kernel& kernel) noexcept {
-  detail::LineReader maps(kernel, kMaps);
-  CodeRanges ranges(kernel);
+bool leave_data_files(const Kernel& kernel, bool populate) noexcept {
+  detail::LineReader maps(kernel, "/proc/self/maps");
+  FileMappings mappings(kernel, populate);
   while (const auto line = maps.next()) {
     if (const auto mapping = parse_mapping(*line)) {
-      ranges.add(*mapping);
+      mappings.add(*mapping);
     }
   }
-  ranges.flush();
+  mappings.finish();
+  return maps.is_open();
 }
 
-void bring_back_swapped(const Kernel& kernel) noexcept {
+bool bring_back_swapped(const Kernel& kernel) noexcept {
   detail::LineReader smaps(kernel, "/proc/self/smaps");
+  const SwappedPages swapped(kernel);
   Mapping mapping;
+  bool all = smaps.is_open();
   while (const auto line = smaps.next()) {
     if (const auto next = parse_mapping(*line)) {
       mapping = *next;
-    } else if (detail::kib_field(*line, "Swap:").value_or(0) != 0) {
-      (void)kernel.populate_read(mapping.begin, mapping.end - mapping.begin);
+    } else if (detail::kib_field(*line, "Swap:").value_or(0) == 0) {
+      continue;
+    } else if (mapping.shared) {
+      // Its page tables do not tell what is in swap; the kernel, which knows, can be asked to read
+      // it in, and a hole is not filled.
+      (void)kernel.advise(mapping.begin, mapping.size(), MADV_WILLNEED);
+    } else {
+      all = swapped.bring_back(mapping) && all;
     }
   }
-}
-
-bool GrowingStack::release(const Kernel& kernel) noexcept {
-  if (extended_) {
-    return true;
-  }
-  if (lowest_page_ == 0) {
-    lowest_page_ = find_lowest_stack_page(kernel);
-    return lowest_page_ != 0 && kernel.munlock(lowest_page_, page_size()) == 0;
-  }
-  const std::uintptr_t before = lowest_page_;
-  while (kernel.is_mapped(lowest_page_ - page_size())) {
-    lowest_page_ -= page_size();
-  }
-  if (!set_apart_ || lowest_page_ != before) {
-    set_apart_ = true;
-    (void)kernel.set_apart(lowest_page_);
-  }
-  return kernel.munlock(lowest_page_, page_size()) == 0;
+  return all;
 }
 
 }  // namespace duende::mlock::preload

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// What /proc/self/maps tells: where code is, to be made resident, and where the stack ends.
+// What /proc/self/maps tells of each mapping, and what the policy makes of it.
 #pragma once
 
 #include <cstdint>
@@ -18,42 +18,31 @@ struct Mapping {
   bool writable = false;
   bool executable = false;
   bool shared = false;
-  std::uint64_t device = 0;
+  unsigned device_major = 0;  // 0: of no block device: tmpfs, but also btrfs, overlay, NFS
+  unsigned device_minor = 0;
   std::uint64_t inode = 0;  // 0: no file
-  bool main_stack = false;
+  std::string_view path;    // into the line, with which it ends
 
+  [[nodiscard]] constexpr std::size_t size() const noexcept { return end - begin; }
   [[nodiscard]] constexpr bool same_file(const Mapping& other) const noexcept {
-    return inode != 0 && inode == other.inode && device == other.device;
+    return inode != 0 && inode == other.inode && device_major == other.device_major &&
+           device_minor == other.device_minor;
   }
 };
 
 [[nodiscard]] std::optional<Mapping> parse_mapping(std::string_view line) noexcept;
 
-/// Reads in the non-writable private mappings of every file that has an executable mapping: the
-/// code and constants of program and libraries, and no data file, however it is mapped. Needs
-/// Linux 5.14; before, and without /proc, pages come as they are touched.
-void make_code_resident(const Kernel& kernel) noexcept;
+/// Unlocks what is a file mapped as data: it never goes to swap and comes back from its own file,
+/// but locked it could not be evicted, and a daemon that maps its database would outgrow its
+/// memory. That is a mapping of a real file that has no executable mapping beside it (program,
+/// library), except private writable ones, whose changed pages are anonymous. What cannot be found
+/// out stays locked. With `populate`, everything else is populated. Reads /proc/self/maps; false
+/// without it.
+bool leave_data_files(const Kernel& kernel, bool populate) noexcept;
 
 /// Reads in what was swapped out before it was locked: an on-fault lock leaves it there until it is
-/// touched, which for a daemon that serves swap may be too late. Needs Linux 5.14.
-void bring_back_swapped(const Kernel& kernel) noexcept;
-
-/// The main stack, which the kernel extends downwards from its lowest page.
-class GrowingStack {
- public:
-  /// Unlocks the lowest page, so that what grows from there is not charged to RLIMIT_MEMLOCK.
-  /// False when the stack cannot be found or unlocked. Reads /proc the first time only; from the
-  /// second time on the page stays a mapping of its own, as splitting it off and merging it back
-  /// would cost more than the lock.
-  [[nodiscard]] bool release(const Kernel& kernel) noexcept;
-  /// Extends it to its limit once for all: what cannot grow needs no release, which costs as much
-  /// as the lock itself.
-  void extend(const Kernel& kernel) noexcept { extended_ = kernel.extend_stack(); }
-
- private:
-  std::uintptr_t lowest_page_ = 0;
-  bool set_apart_ = false;
-  bool extended_ = false;
-};
+/// touched, which for a daemon that serves swap may be too late. False when some of it is left
+/// there, or cannot be told. Reads /proc/self/smaps and pagemap.
+[[nodiscard]] bool bring_back_swapped(const Kernel& kernel) noexcept;
 
 }  // namespace duende::mlock::preload

@@ -4,12 +4,14 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "advice.hpp"
 #include "diagnose.hpp"
 #include "fork.hpp"
 #include "privileges.hpp"
 #include "reclaim.hpp"
 #include "report.hpp"
 #include "threads.hpp"
+#include "wrappers.hpp"
 
 namespace duende::mlock::preload {
 
@@ -30,10 +32,12 @@ void report_problems(Environment environment, LogLevel level) noexcept {
 
 /// Limits, plan, mlockall, code resident, read back, one line.
 Outcome lock_process(const ReclaimState& reclaim) noexcept {
-  if (g_settings.raise_limit && !g_settings.nothing_to_lock()) {
-    raise_memlock_limit(kSystemKernel);
+  MemlockLimit limit = read_memlock_limit(kSystemKernel);
+  // Children and what they exec inherit a raised limit: so only where something depends on it.
+  const bool needed = g_settings.future || (g_settings.current && limit.capped());
+  if (g_settings.raise_limit && needed && !limit.infinite() && raise_memlock_limit(kSystemKernel)) {
+    limit = read_memlock_limit(kSystemKernel);
   }
-  const MemlockLimit limit = read_memlock_limit(kSystemKernel);
   Outcome outcome = carry_out(kSystemKernel, plan_for_start(g_settings, limit), limit);
   outcome.io_flusher = reclaim.io_flusher;
   outcome.realtime = reclaim.realtime;
@@ -48,6 +52,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
   if (outcome.failure != Failure::none || outcome.plan.empty()) {
     return outcome.failure == Failure::none;
   }
+  take_advice_despite_locks();
   follow_privileges(g_settings, outcome);
   if (g_settings.fork == ForkMode::off || follow_forks(g_settings, outcome)) {
     return true;

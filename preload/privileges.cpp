@@ -2,60 +2,96 @@
 #include "privileges.hpp"
 
 #include <linux/capability.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include <cerrno>
+#include <csignal>
+#include <ctime>
 
 #include "capability.hpp"
 #include "diagnose.hpp"
-#include "mappings.hpp"
-#include "symbols.hpp"
+#include "files.hpp"
+#include "stack.hpp"
 
 namespace duende::mlock::preload {
 
 namespace {
 
-using SetUid = int(uid_t);
-using SetUids = int(uid_t, uid_t);
-using SetAllUids = int(uid_t, uid_t, uid_t);
-using CapSet = int(cap_user_header_t, cap_user_data_t);
-
-enum Wrapped : unsigned char { kSetuid, kSeteuid, kSetreuid, kSetresuid, kCapset, kWrappedCount };
-constinit void* g_real[kWrappedCount] = {};
-
-/// The function that the wrapper of this name stands in front of.
-template <class Function>
-Function* real(Wrapped which) noexcept {
-  if (g_real[which] == nullptr) {
-    find_wrapped_functions();  // another library's constructor came before this one's
+/// Short, and with every signal blocked, so that a handler that changes its user finds it free.
+class Mutex {
+ public:
+  void lock() noexcept {
+    const std::uint64_t all = ~std::uint64_t{0};
+    std::uint64_t before = 0;
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    // A waiter looks again every millisecond, so that nobody has to be woken.
+    const timespec a_while = {.tv_sec = 0, .tv_nsec = 1000000};
+    while (__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0) {
+      ::syscall(SYS_futex, &held_, FUTEX_WAIT_PRIVATE, 1, &a_while);
+    }
+    mask_ = before;
   }
-  return reinterpret_cast<Function*>(g_real[which]);
-}
+  void unlock() noexcept {
+    const std::uint64_t before = mask_;
+    __atomic_store_n(&held_, 0, __ATOMIC_RELEASE);
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
+  }
+
+ private:
+  int held_ = 0;
+  std::uint64_t mask_ = 0;  // of who holds it
+};
+
+class Locked {
+ public:
+  explicit Locked(Mutex& mutex) noexcept : mutex_(mutex) { mutex_.lock(); }
+  ~Locked() { mutex_.unlock(); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
 
 struct Following {
   const Settings* settings = nullptr;
-  LockPlan plan;  // what is locked again when the capability comes back
+  LockPlan plan;  // what is locked again when it is carried again
   MemlockLimit limit;
-  GrowingStack stack;
   long process = 0;  // 0: nothing to follow
+  unsigned in_flight = 0;
   unsigned regained = 0;
-  bool future_on = false;  // as the kernel has it
-  bool told = false;       // the first drop is worth a line, the thousandth is not
+  bool future_on = false;       // as the kernel has it
+  bool thread_dropped = false;  // some thread may be without the capability
+  bool told = false;            // the first loss is worth a line, the thousandth is not
 };
 constinit Following g_following;
+constinit Mutex g_mutex;
 
 bool following() noexcept {
   return g_following.process != 0 && g_following.process == ::syscall(SYS_getpid);
 }
 
+void set_future_lock(const LockPlan& plan, bool on) noexcept {
+  leave_mapped_data(!on                   ? FutureLock::none
+                    : plan.future_onfault ? FutureLock::onfault
+                                          : FutureLock::populated,
+                    plan.data_files);
+}
+
 /// Ends MCL_FUTURE while the capability still allows the call that does it: there is no flag for
 /// that alone, so MCL_CURRENT goes along, on fault and therefore cheap; what is locked stays so.
 void suspend_future() noexcept {
-  g_following.future_on = false;
-  const LockPlan current = {.current = true, .current_onfault = true};
-  const Outcome outcome = lock_only(kSystemKernel, current, g_following.limit);
-  if (outcome.failure != Failure::none || !g_following.stack.release(kSystemKernel)) {
+  Following& now = g_following;
+  LockPlan current = now.plan;
+  current.future = false;
+  now.future_on = false;
+  set_future_lock(now.plan, false);
+  const Outcome outcome = lock_only(kSystemKernel, current, now.limit);
+  if (outcome.failure != Failure::none || !main_stack().release(kSystemKernel)) {
     (void)kSystemKernel.munlockall();  // never fails, and an unlocked daemon beats a broken one
   }
 }
@@ -65,21 +101,26 @@ void suspend_future() noexcept {
 /// stack, whose lowest page costs as much to release and lock again, is extended once instead.
 void resume_future() noexcept {
   constexpr unsigned kThorough = 1000;
-  LockPlan plan = g_following.plan;
-  plan.current = g_following.regained < kThorough;
-  g_following.regained += plan.current ? 1 : 0;
-  if (plan.current && g_following.regained == kThorough) {
-    g_following.stack.extend(kSystemKernel);
+  Following& now = g_following;
+  LockPlan plan = now.plan;
+  plan.current = now.regained < kThorough;
+  now.regained += plan.current ? 1 : 0;
+  if (plan.current && now.regained == kThorough) {
+    main_stack().extend(kSystemKernel);
   }
-  g_following.future_on = true;
-  (void)lock_only(kSystemKernel, plan, g_following.limit);
+  const Outcome outcome = plan.current ? lock_and_bring_back(kSystemKernel, plan, now.limit)
+                                       : lock_only(kSystemKernel, plan, now.limit);
+  now.future_on = outcome.failure == Failure::none;
+  if (now.future_on) {
+    set_future_lock(plan, true);
+  }
 }
 
-void tell_of_drop() noexcept {
+void tell_of_loss(Change change) noexcept {
   const Settings& settings = *g_following.settings;
   if (!g_following.told || settings.required) {
     Message message;
-    describe_drop(message, kSystemKernel, settings, g_following.limit);
+    describe_loss(message, kSystemKernel, settings, g_following.limit, change == Change::limit);
     report(message.level, message.text);
   }
   g_following.told = true;
@@ -88,84 +129,102 @@ void tell_of_drop() noexcept {
   }
 }
 
-/// Before a call that may take the capability away; what to tell `after_change`.
-bool before_change() noexcept {
-  const detail::ErrnoGuard guard;
-  const bool suspend = g_following.future_on && following();
-  if (suspend) {
-    suspend_future();
-  }
-  return suspend;
-}
-
-/// `result` of the call, which may have taken the capability away, given it back, or failed.
-int after_change(bool suspended, int result) noexcept {
-  const detail::ErrnoGuard guard;
-  if (!suspended && !following()) {
-    return result;
-  }
-  if (effective(Capability::ipc_lock)) {
-    resume_future();
-  } else if (suspended) {
-    tell_of_drop();
-  }
-  return result;
+/// Asked of the kernel where the sets do not tell: they are full in a new user namespace. Under an
+/// infinite limit it cannot be asked, and what is unknown is not yes.
+bool still_capable(Change change) noexcept {
+  return change == Change::name_space ? read_memlock_limit(kSystemKernel).exempt
+                                      : effective(Capability::ipc_lock);
 }
 
 }  // namespace
 
-void find_wrapped_functions() noexcept {
-  static constexpr char kNames[kWrappedCount][10] = {"setuid", "seteuid", "setreuid", "setresuid",
-                                                     "capset"};
-  for (int i = 0; i < kWrappedCount; ++i) {
-    g_real[i] = find_next(kNames[i]);
-  }
-}
-
 void follow_privileges(const Settings& settings, const Outcome& outcome) noexcept {
-  const bool carried =
-      outcome.failure == Failure::none && outcome.plan.future && outcome.limit.exempt;
+  const bool follow = outcome.failure == Failure::none && outcome.plan.future;
   // Afresh also in a child, whose parent may have dropped its privileges, and told of it, before.
+  g_mutex = {};
   g_following = {.settings = &settings,
                  .plan = {.current = true,
                           .current_onfault = true,
                           .future = true,
-                          .future_onfault = outcome.plan.future_onfault},
+                          .future_onfault = outcome.plan.future_onfault,
+                          .data_files = outcome.plan.data_files},
                  .limit = outcome.limit,
-                 .stack = {},
-                 .process = carried ? ::syscall(SYS_getpid) : 0,
-                 .future_on = carried};
+                 .process = follow ? ::syscall(SYS_getpid) : 0,
+                 .future_on = follow};
+  set_future_lock(outcome.plan, follow);
+}
+
+bool before_change(Change change) noexcept {
+  if (change == Change::none || !following()) {
+    return false;
+  }
+  const detail::ErrnoGuard guard;
+  Following& now = g_following;
+  __atomic_add_fetch(&now.in_flight, 1, __ATOMIC_SEQ_CST);
+  if (change != Change::limit && memlock_limit(kSystemKernel).infinite()) {
+    return true;  // nothing that the capability carries
+  }
+  const Locked locked(g_mutex);
+  now.limit = memlock_limit(kSystemKernel);
+  if (now.future_on) {
+    suspend_future();
+  }
+  return true;
+}
+
+void after_change(Change change) noexcept {
+  const detail::ErrnoGuard guard;
+  Following& now = g_following;
+  const bool own = change == Change::thread || change == Change::name_space;
+  const bool alone = __atomic_sub_fetch(&now.in_flight, 1, __ATOMIC_SEQ_CST) == 0;
+  const MemlockLimit limit = memlock_limit(kSystemKernel);
+  if (limit.infinite() && now.future_on) {
+    now.thread_dropped |= own && !still_capable(change);
+    return;
+  }
+  const Locked locked(g_mutex);
+  const bool capable = still_capable(change);
+  now.thread_dropped |= own && !capable;
+  now.limit = limit;
+  now.limit.exempt = capable && !now.thread_dropped;
+  const bool carried = plan_for_start(*now.settings, now.limit).future && !now.limit.capped();
+  if (!carried) {
+    tell_of_loss(change);
+  } else if (!now.future_on && alone) {
+    resume_future();
+  }
+}
+
+Change change_of(long number, const long (&arguments)[6]) noexcept {
+  switch (number) {
+    case SYS_setuid:
+    case SYS_setreuid:
+    case SYS_setresuid:
+    case SYS_capset: return Change::thread;
+    case SYS_unshare:
+      return (arguments[0] & CLONE_NEWUSER) != 0 ? Change::name_space : Change::none;
+    case SYS_setns: return Change::name_space;
+    case SYS_setrlimit: return change_of_limit(0, arguments[0]);
+    case SYS_prlimit64:
+      return arguments[2] != 0 ? change_of_limit(arguments[0], arguments[1]) : Change::none;
+    default: return Change::none;
+  }
+}
+
+Change change_of_limit(long process, long resource) noexcept {
+  const bool own = process == 0 || process == g_following.process;
+  return own && resource == RLIMIT_MEMLOCK ? Change::limit : Change::none;
+}
+
+void settle_before_filter() noexcept {
+  if (following() && !memlock_limit(kSystemKernel).infinite()) {
+    const detail::ErrnoGuard guard;
+    const Locked locked(g_mutex);
+    g_following.thread_dropped = true;
+    if (g_following.future_on) {
+      suspend_future();
+    }
+  }
 }
 
 }  // namespace duende::mlock::preload
-
-// Exported, and the whole of what is. glibc and musl export capset without declaring it.
-using namespace duende::mlock::preload;
-
-extern "C" {
-
-[[gnu::visibility("default")]] int setuid(uid_t uid) noexcept {
-  const bool suspended = before_change();
-  return after_change(suspended, real<SetUid>(kSetuid)(uid));
-}
-
-[[gnu::visibility("default")]] int seteuid(uid_t euid) noexcept {
-  const bool suspended = before_change();
-  return after_change(suspended, real<SetUid>(kSeteuid)(euid));
-}
-
-[[gnu::visibility("default")]] int setreuid(uid_t ruid, uid_t euid) noexcept {
-  const bool suspended = before_change();
-  return after_change(suspended, real<SetUids>(kSetreuid)(ruid, euid));
-}
-
-[[gnu::visibility("default")]] int setresuid(uid_t ruid, uid_t euid, uid_t suid) noexcept {
-  const bool suspended = before_change();
-  return after_change(suspended, real<SetAllUids>(kSetresuid)(ruid, euid, suid));
-}
-
-[[gnu::visibility("default")]] int capset(cap_user_header_t header, cap_user_data_t data) noexcept {
-  const bool suspended = before_change();
-  return after_change(suspended, real<CapSet>(kCapset)(header, data));
-}
-}

@@ -63,6 +63,13 @@ bool fork_mode(std::string_view value, Settings& settings) noexcept {
   return index.has_value();
 }
 
+bool files(std::string_view value, Settings& settings) noexcept {
+  const auto index = word_index(value, "code all");
+  settings.files_explicit = index.has_value();
+  settings.all_files = index ? *index == 1 : settings.all_files;
+  return index.has_value();
+}
+
 bool log_level(std::string_view value, Settings& settings) noexcept {
   const auto index = word_index(value, "off error warn info debug");
   settings.log = index ? static_cast<LogLevel>(*index) : settings.log;
@@ -241,6 +248,9 @@ ReadResult read(Environment environment, const ProblemSink* sink) noexcept {
   }
   if (result.settings.swap_device) {
     apply_swap_device(result.settings);
+  }
+  if (!result.settings.files_explicit) {
+    result.settings.all_files = !result.settings.onfault;
   }
   if (result.settings.nothing_to_lock() && result.settings.onfault_explicit &&
       result.settings.onfault) {

@@ -29,6 +29,8 @@ struct Settings {
   bool io_flusher_explicit = false;
   bool realtime_explicit = false;
   bool swap_device = false;
+  bool files_explicit = false;
+  bool all_files = false;      // also those mapped as data; by default with populated locks only
   unsigned char realtime = 0;  // SCHED_RR priority; 0: leave the policy alone
   ForkMode fork = ForkMode::lazy;
   LogLevel log = LogLevel::info;

@@ -44,7 +44,7 @@ Message described(const Arguments&... arguments) {
 
 Message dropped(const Kernel& kernel, const Settings& settings, const MemlockLimit& limit) {
   Message message;
-  describe_drop(message, kernel, settings, limit);
+  describe_loss(message, kernel, settings, limit, false);
   return message;
 }
 
@@ -252,8 +252,13 @@ const Row kFailureRows[] = {
      "not locked: mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was "
      "built with, ignores it; fix: run it without"},
     {"the stack lost", failed(Failure::stack_lost, 0, kEight), LogLevel::warn,
-     "not locked: without /proc/self/maps the stack cannot be left out, and could not grow "
-     "beyond RLIMIT_MEMLOCK (8192 KiB); fix: mount /proc"},
+     "not locked: the stack cannot be left out, and could not grow "
+     "beyond RLIMIT_MEMLOCK (8192 KiB)" +
+         kLimitsConf},
+    {"in swap", failed(Failure::in_swap, 0, {}), LogLevel::warn,
+     "not locked: what was swapped out before the lock could not be read back; fix: mount /proc, "
+     "or "
+     "start it when memory is free"},
     {"required",
      with(refused(ENOMEM, kEight), [](Scene& scene) { scene.settings.required = true; }),
      LogLevel::error,

@@ -65,76 +65,22 @@ std::size_t read_file(int file, char* buffer, std::size_t size) noexcept {
   return count;
 }
 
-int set_memlock_limit(const rlimit& limit) noexcept {
-  record("setrlimit(", bytes(limit.rlim_cur), ", ", bytes(limit.rlim_max), ")");
-  const int error = next_of(g_current->set_limit_errors);
-  if (error == 0) {
-    g_current->memlock = limit;
-  }
-  return error;
-}
-
-int set_scheduling(preload::Scheduling wanted) noexcept {
-  record("set_scheduling(", wanted.policy, ", ", wanted.priority, ")");
-  const int error = next_of(g_current->scheduling_errors);
-  if (error == 0 && !g_current->ignores_scheduling) {
-    g_current->scheduling = wanted;
-  }
-  return error;
-}
-
-preload::Kernel make_table() noexcept {
-  preload::Kernel table{};
-  table.mlockall = [](int flags) noexcept {
-    record(mlockall_call(flags));
-    return next_of(g_current->mlockall_errors);
-  };
-  table.munlockall = []() noexcept {
-    record("munlockall()");
-    return g_current->munlockall_error;
-  };
-  table.open_file = open_file;
-  table.read_file = read_file;
-  table.close_file = [](int file) noexcept { CHECK(g_current->open_files.erase(file) == 1); };
-  table.munlock = [](std::uintptr_t begin, std::size_t size) noexcept {
-    record("munlock(", range(begin, size), ")");
-    return g_current->munlock_error;
-  };
-  table.populate_read = [](std::uintptr_t begin, std::size_t size) noexcept {
-    record("populate_read(", range(begin, size), ")");
-    return next_of(g_current->populate_errors);
-  };
-  table.set_apart = [](std::uintptr_t page) noexcept {
-    record("set_apart(", range(page), ")");
-    return 0;
-  };
-  table.is_mapped = [](std::uintptr_t page) noexcept { return g_current->mapped.contains(page); };
-  table.set_io_flusher = [](bool on) noexcept {
-    record("set_io_flusher(", on, ")");
-    return next_of(g_current->io_flusher_errors);
-  };
-  table.set_scheduling = set_scheduling;
-  table.scheduling = []() noexcept { return g_current->scheduling; };
-  table.get_memlock_limit = [](rlimit& limit) noexcept {
-    record("getrlimit()");
-    limit = g_current->get_limit_error == 0 ? g_current->memlock : rlimit{1, 2};
-    return g_current->get_limit_error;
-  };
-  table.set_memlock_limit = set_memlock_limit;
-  table.may_lock_beyond = [](rlim_t limit) noexcept {
-    record("may_lock_beyond(", bytes(limit), ")");
-    return g_current->exempt;
-  };
-  return table;
-}
-
-const preload::Kernel kTable = make_table();
-
 }  // namespace
 
 FakeKernel::FakeKernel() noexcept {
   REQUIRE(g_current == nullptr);
   g_current = this;
+  table_.mlockall = [](int flags) noexcept {
+    record(mlockall_call(flags));
+    return next_of(g_current->mlockall_errors);
+  };
+  table_.munlockall = []() noexcept {
+    record("munlockall()");
+    return g_current->munlockall_error;
+  };
+  table_.open_file = open_file;
+  table_.read_file = read_file;
+  table_.close_file = [](int file) noexcept { CHECK(g_current->open_files.erase(file) == 1); };
 }
 
 FakeKernel::~FakeKernel() {
@@ -142,7 +88,7 @@ FakeKernel::~FakeKernel() {
   g_current = nullptr;
 }
 
-FakeKernel::operator const preload::Kernel&() const noexcept { return kTable; }
+FakeKernel::operator const preload::Kernel&() const noexcept { return table_; }
 
 FakeKernel* FakeKernel::current() noexcept { return g_current; }
 
@@ -170,6 +116,123 @@ std::string mlockall_call(int flags) {
 }  // namespace duende::mlock::test
 
 namespace duende::mlock::preload {
+
+using test::g_current;
+using test::next_of;
+using test::range;
+using test::record;
+
+int Kernel::munlock(std::uintptr_t begin, std::size_t size) const noexcept {
+  record("munlock(", range(begin, size), ")");
+  return g_current->munlock_error;
+}
+
+int Kernel::lock(std::uintptr_t begin, std::size_t size, bool onfault) const noexcept {
+  record(onfault ? "mlock2(" : "mlock(", range(begin, size), ")");
+  return 0;
+}
+
+int Kernel::advise(std::uintptr_t begin, std::size_t size, int advice) const noexcept {
+  record("madvise(", range(begin, size), ", ", advice, ")");
+  const bool known = !g_current->unknown_advice.contains(advice);
+  return !known ? EINVAL : size == 0 ? 0 : next_of(g_current->advise_errors);
+}
+
+int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept {
+  record("populate_read(", range(begin, size), ")");
+  return next_of(g_current->populate_errors);
+}
+
+int Kernel::set_apart(std::uintptr_t page) const noexcept {
+  record("set_apart(", range(page), ")");
+  return 0;
+}
+
+int Kernel::ask_mapped(std::uintptr_t page) const noexcept {
+  return g_current->ask_mapped_error != 0   ? g_current->ask_mapped_error
+         : g_current->mapped.contains(page) ? 0
+                                            : ENOMEM;
+}
+
+bool Kernel::touch(std::uintptr_t page) const noexcept {
+  record("touch(", range(page), ")");
+  return !g_current->unreadable.contains(page);
+}
+
+std::uintptr_t Kernel::top_of_stack() const noexcept { return g_current->top_of_stack; }
+
+bool Kernel::extend_stack() const noexcept {
+  record("extend_stack()");
+  return true;
+}
+
+std::size_t Kernel::read_at(int file, void* buffer, std::size_t size,
+                            std::uint64_t at) const noexcept {
+  REQUIRE(g_current->open_files.contains(file));
+  const std::string& contents = g_current->open_files.at(file).file->contents;
+  return at < contents.size() ? contents.copy(static_cast<char*>(buffer), size, at) : 0;
+}
+
+Answer Kernel::swappable(int) const noexcept { return Answer::unknown; }
+
+Answer Kernel::swappable_path(const char* path) const noexcept {
+  const auto found = g_current->swappable_paths.find(path);
+  return found == g_current->swappable_paths.end() ? Answer::unknown : found->second;
+}
+
+bool Kernel::data_files_mapped() const noexcept { return g_current->data_files_mapped; }
+
+Answer Kernel::locks_new_mappings() const noexcept { return g_current->locks_new_mappings; }
+
+unsigned long long Kernel::load_count() const noexcept { return g_current->code.size(); }
+
+void Kernel::visit_code(bool (*visit)(void* context, std::uintptr_t begin,
+                                      std::size_t size) noexcept,
+                        void* context) const noexcept {
+  for (const auto& [begin, size] : g_current->code) {
+    if (!visit(context, begin, size)) {
+      return;
+    }
+  }
+}
+
+std::size_t Kernel::total_memory() const noexcept { return g_current->total_memory; }
+
+int Kernel::get_memlock_limit(rlimit& limit) const noexcept {
+  record("getrlimit()");
+  limit = g_current->get_limit_error == 0 ? g_current->memlock : rlimit{1, 2};
+  return g_current->get_limit_error;
+}
+
+int Kernel::set_memlock_limit(const rlimit& limit) const noexcept {
+  record("setrlimit(", test::bytes(limit.rlim_cur), ", ", test::bytes(limit.rlim_max), ")");
+  const int error = next_of(g_current->set_limit_errors);
+  if (error == 0) {
+    g_current->memlock = limit;
+  }
+  return error;
+}
+
+bool Kernel::may_lock_beyond(rlim_t limit) const noexcept {
+  record("may_lock_beyond(", test::bytes(limit), ")");
+  return g_current->exempt;
+}
+
+int Kernel::set_io_flusher(bool on) const noexcept {
+  record("set_io_flusher(", on, ")");
+  return next_of(g_current->io_flusher_errors);
+}
+
+int Kernel::set_scheduling(Scheduling wanted) const noexcept {
+  record("set_scheduling(", wanted.policy, ", ", wanted.priority, ")");
+  const int error = next_of(g_current->scheduling_errors);
+  if (error == 0 && !g_current->ignores_scheduling) {
+    g_current->scheduling = wanted;
+  }
+  return error;
+}
+
+Scheduling Kernel::scheduling() const noexcept { return g_current->scheduling; }
 
 CapabilityState capability(Capability which) noexcept {
   const test::FakeKernel* const kernel = test::FakeKernel::current();

@@ -22,8 +22,9 @@ struct FakeFile {
   std::size_t vanishes_after = SIZE_MAX;  // bytes; then every read fails
 };
 
-/// The answers of the two tables of function pointers, and of what the shim asks without one:
-/// faccessat(2), and the capabilities, for which this is the only definition in the test binary.
+/// The answers of the header API's table of function pointers, and of all that the shim asks, for
+/// which this is the only definition in the test binary: preload::Kernel, the capabilities, and
+/// faccessat(2).
 /// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
 class FakeKernel {
  public:
@@ -46,6 +47,16 @@ class FakeKernel {
   rlimit memlock = {.rlim_cur = 8U << 20U, .rlim_max = 8U << 20U};
   bool exempt = false;
   std::set<std::uintptr_t> mapped;  // pages
+  int ask_mapped_error = 0;
+  std::uintptr_t top_of_stack = 0x9000;
+  std::set<std::uintptr_t> unreadable;  // pages
+  std::set<int> unknown_advice;
+  std::deque<int> advise_errors;
+  std::map<std::string, preload::Answer, std::less<>> swappable_paths;  // others: unknown
+  bool data_files_mapped = false;
+  preload::Answer locks_new_mappings = preload::Answer::yes;
+  std::vector<std::pair<std::uintptr_t, std::size_t>> code;  // segments of loaded objects
+  std::size_t total_memory = std::size_t{4} << 30U;
   std::deque<int> io_flusher_errors;
   std::deque<int> scheduling_errors;
   preload::Scheduling scheduling;
@@ -64,6 +75,9 @@ class FakeKernel {
     std::size_t position = 0;
   };
   std::map<int, OpenFile> open_files;
+
+ private:
+  preload::Kernel table_{};
 };
 
 /// `mlockall(CURRENT|FUTURE)`, as it stands in FakeKernel::calls.

@@ -8,6 +8,7 @@
 
 #include <duende/mlock/detail/procfs.hpp>
 
+#include "preload/cgroup.hpp"
 #include "preload/mappings.hpp"
 
 namespace {
@@ -37,11 +38,6 @@ preload::Kernel make_kernel() {
     g_input.rest.remove_prefix(count);
     return count;
   };
-  kernel.populate_read = [](std::uintptr_t, std::size_t) noexcept { return 0; };
-  kernel.munlock = [](std::uintptr_t, std::size_t size) noexcept {
-    require(size == preload::page_size());
-    return 0;
-  };
   return kernel;
 }
 
@@ -61,6 +57,21 @@ void read_lines(const preload::Kernel& kernel, std::size_t size) {
 
 }  // namespace
 
+// In place of the real ones.
+namespace duende::mlock::preload {
+
+int Kernel::munlock(std::uintptr_t, std::size_t) const noexcept { return 0; }
+int Kernel::lock(std::uintptr_t, std::size_t, bool) const noexcept { return 0; }
+int Kernel::advise(std::uintptr_t, std::size_t, int) const noexcept { return 0; }
+bool Kernel::touch(std::uintptr_t) const noexcept { return true; }
+std::size_t Kernel::read_at(int, void*, std::size_t, std::uint64_t) const noexcept { return 0; }
+std::size_t Kernel::total_memory() const noexcept { return 0; }
+Answer Kernel::swappable_path(const char* path) const noexcept {
+  return path[0] == '/' ? Answer::no : Answer::unknown;
+}
+
+}  // namespace duende::mlock::preload
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const preload::Kernel kernel = make_kernel();
   if (size == 0) {
@@ -71,9 +82,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   g_input = input;
   read_lines(kernel, input.rest.size());
   g_input = input;
-  preload::make_code_resident(kernel);
+  (void)preload::leave_data_files(kernel, false);
   g_input = input;
-  (void)preload::GrowingStack().release(kernel);
+  (void)preload::leave_data_files(kernel, true);
+  g_input = input;
+  (void)preload::bring_back_swapped(kernel);
+  g_input = input;
+  (void)preload::memory_limit(kernel);
   g_input = input;
   (void)detail::read_memory_use(kernel);
   require(g_open == 0);

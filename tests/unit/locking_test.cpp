@@ -2,9 +2,13 @@
 // A plan carried out: which calls are made, in which order, and what their answers lead to.
 #include "preload/locking.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <sstream>
 #include <string>
 #include <vector>
+
+#include "preload/stack.hpp"
 
 #include "doctest.hpp"
 #include "fake_kernel.hpp"
@@ -33,21 +37,17 @@ constexpr LockPlan kSparing = {.current = true,
                                .spare_growth = true,
                                .future_withheld = true};
 
-const std::string kPage = [] {
-  std::string hex;
-  for (std::size_t size = page_size(); size != 0; size /= 16) {
-    hex.insert(hex.begin(), "0123456789abcdef"[size % 16]);
-  }
-  return hex;
+const std::string kSpare = [] {
+  std::ostringstream call;
+  call << "munlock(900000+" << std::hex << page_size() << ')';
+  return call.str();
 }();
-const std::string kPopulate = "populate_read(1000+1000)";
-const std::string kSpare = "munlock(9000+" + kPage + ")";
 
-/// A kernel that does as it is told, with a program of one page of code and a stack.
+/// A kernel that does as it is told, with a stack of one page.
 void script_obedience(FakeKernel& kernel) {
-  kernel.files["/proc/self/maps"].contents =
-      "1000-2000 r-xp 00000000 08:01 7 /bin/daemon\n"
-      "9000-b000 rw-p 00000000 00:00 0 [stack]\n";
+  main_stack() = {};
+  kernel.top_of_stack = 0x900000;
+  kernel.mapped = {0x900000};
   kernel.set_memory_use(9000, 4);
 }
 
@@ -64,9 +64,9 @@ struct OrderRow {
 
 const OrderRow kOrders[] = {
     // Each plan, on a kernel that knows everything.
-    {.name = "the default: code is made resident after the lock",
+    {.name = "the default",
      .plan = kAllOnfault,
-     .calls = {"mlockall(CURRENT|FUTURE|ONFAULT)", kPopulate},
+     .calls = {"mlockall(CURRENT|FUTURE|ONFAULT)"},
      .last_flags = "mlockall(CURRENT|FUTURE|ONFAULT)"},
     {.name = "populated: code needs nothing more",
      .plan = kAllPopulated,
@@ -74,7 +74,7 @@ const OrderRow kOrders[] = {
      .last_flags = "mlockall(CURRENT|FUTURE)"},
     {.name = "a lazy child of a populated parent: two calls, the second without CURRENT",
      .plan = kLazyChild,
-     .calls = {"mlockall(CURRENT|ONFAULT)", "mlockall(FUTURE)", kPopulate},
+     .calls = {"mlockall(CURRENT|ONFAULT)", "mlockall(FUTURE)"},
      .last_flags = "mlockall(FUTURE)"},
     {.name = "a full child of an on-fault parent",
      .plan = kFullChild,
@@ -82,7 +82,7 @@ const OrderRow kOrders[] = {
      .last_flags = "mlockall(FUTURE|ONFAULT)"},
     {.name = "current only, on fault",
      .plan = kCurrentOnfault,
-     .calls = {"mlockall(CURRENT|ONFAULT)", kPopulate},
+     .calls = {"mlockall(CURRENT|ONFAULT)"},
      .last_flags = "mlockall(CURRENT|ONFAULT)"},
     {.name = "current only, populated",
      .plan = kCurrent,
@@ -98,7 +98,7 @@ const OrderRow kOrders[] = {
      .last_flags = "mlockall(FUTURE)"},
     {.name = "under a limit: the stack's lowest page goes last",
      .plan = kSparing,
-     .calls = {"mlockall(CURRENT|ONFAULT)", kPopulate, kSpare},
+     .calls = {"mlockall(CURRENT|ONFAULT)", kSpare},
      .last_flags = "mlockall(CURRENT|ONFAULT)"},
     {.name = "nothing to do", .plan = LockPlan{}, .calls = {}, .last_flags = "mlockall()"},
     {.name = "nothing to do, on fault: MCL_ONFAULT alone would be EINVAL",
@@ -246,14 +246,6 @@ TEST_CASE("mlockall that answers 0 and locks nothing has failed") {
   }
 }
 
-TEST_CASE("the future alone charges nothing yet") {
-  for (const LockPlan& plan : {kFuture, kFutureOnfault}) {
-    FakeKernel kernel;
-    kernel.set_memory_use(9000, 0);
-    CHECK(carry_out(kernel, plan, kInfinite).failure == Failure::none);
-  }
-}
-
 TEST_CASE("without /proc the lock stands, of unknown size") {
   for (const LockPlan& plan : {kAllOnfault, kAllPopulated, kFuture}) {
     FakeKernel kernel;
@@ -275,54 +267,144 @@ TEST_CASE("a stack that cannot be spared is a failure, and nothing stays locked"
     kernel.munlock_error = EPERM;
     check(kernel);
   }
-  SUBCASE("without /proc/self/maps") {
-    FakeKernel kernel;
-    kernel.set_memory_use(9000, 4);
-    check(kernel);
-  }
-  SUBCASE("no stack in it") {
+  SUBCASE("its end cannot be told") {
     FakeKernel kernel;
     script_obedience(kernel);
-    kernel.files["/proc/self/maps"].contents = "1000-2000 r-xp 00000000 08:01 7 /bin/daemon\n";
+    kernel.ask_mapped_error = ENOSYS;
     check(kernel);
   }
 }
 
-TEST_CASE("what was swapped out before the lock is brought back, and nothing else is populated") {
-  const Calls locked = {"mlockall(CURRENT|ONFAULT)"};
-  const Calls brought_back = {locked[0], "populate_read(3000+1000)", "populate_read(7000+2000)"};
-  const auto calls = [](FakeKernel& kernel, const LockPlan& plan, std::size_t swapped_kib) {
-    kernel.set_memory_use(9000, 4, swapped_kib);
-    kernel.files["/proc/self/smaps"].contents =
-        "1000-2000 rw-p 00000000 00:00 0 [heap]\nSize: 4 kB\nSwap: 0 kB\nSwapPss: 4 kB\n"
-        "3000-4000 rw-p 00000000 00:00 0\nSize: 4 kB\nSwap: 4 kB\nSwapPss: 4 kB\n"
-        "5000-6000 rw-p 00000000 00:00 0\nSize: 4 kB\nSwap: 0 kB\nSwapPss: 0 kB\n"
-        "7000-9000 rw-p 00000000 08:01 7 /bin/daemon\nSize: 8 kB\nSwap: 4 kB\nSwapPss: 4 kB\n";
-    (void)carry_out(kernel, plan, kInfinite);
-    return kernel.calls;
-  };
+constexpr LockPlan required(LockPlan plan) {
+  plan.required = true;
+  return plan;
+}
+
+/// A process of four mappings, of which the last three have pages in swap.
+struct Swapping {
   FakeKernel kernel;
-  SUBCASE("nothing was") { CHECK(calls(kernel, kCurrentOnfault, 0) == locked); }
-  SUBCASE("some was") { CHECK(calls(kernel, kCurrentOnfault, 8) == brought_back); }
-  SUBCASE("a page that cannot be read does not keep the others out") {
-    kernel.populate_errors = {EFAULT};
-    CHECK(calls(kernel, kCurrentOnfault, 8) == brought_back);
+  Swapping() {
+    main_stack() = {};
+    kernel.set_memory_use(9000, 4, 8);
+    kernel.files["/proc/self/smaps"].contents =
+        "1000-3000 rw-p 00000000 00:00 0 [heap]\nSize: 8 kB\nSwap: 0 kB\nSwapPss: 4 kB\n"
+        "3000-6000 rw-p 00000000 00:00 0\nSize: 12 kB\nSwap: 4 kB\nSwapPss: 4 kB\n"
+        "7000-9000 rw-p 00000000 08:01 7 /bin/daemon\nSize: 8 kB\nSwap: 8 kB\nSwapPss: 4 kB\n"
+        "a000-c000 rw-s 00000000 00:01 7 /memfd:x\nSize: 8 kB\nSwap: 4 kB\nSwapPss: 4 kB\n";
+    std::string& pagemap = kernel.files["/proc/self/pagemap"].contents;
+    for (const int page : {1, 4, 7, 8}) {  // those of the heap have not to be looked at
+      mark(pagemap, static_cast<std::size_t>(page));
+    }
+    mark(pagemap, 12, 0);
+  }
+
+  Calls carry_out(const LockPlan& plan) {
+    outcome = duende::mlock::preload::carry_out(kernel, plan, kInfinite);
+    return kernel.calls;
+  }
+  Outcome outcome{};
+
+ private:
+  static void mark(std::string& pagemap, std::size_t page, unsigned char bits = 0x40) {
+    pagemap.resize(std::max(pagemap.size(), page * 8 + 8));
+    pagemap[page * 8 + 7] = static_cast<char>(bits);
+  }
+};
+
+TEST_CASE("of what was swapped out before the lock, just the pages in swap are brought back") {
+  if (page_size() != 0x1000) {
+    MESSAGE("skipped: written for pages of 4 KiB");
+    return;
+  }
+  const std::string locked = "mlockall(CURRENT|ONFAULT)";
+  const Calls brought_back = {locked, "touch(4000)", "touch(7000)", "touch(8000)",
+                              "madvise(a000+2000, 3)"};
+  Swapping process;
+  FakeKernel& kernel = process.kernel;
+  SUBCASE("nothing was") {
+    kernel.set_memory_use(9000, 4, 0);
+    CHECK(process.carry_out(kCurrentOnfault) == Calls{locked});
+  }
+  SUBCASE("some was") {
+    CHECK(process.carry_out(required(kCurrentOnfault)) == brought_back);
+    CHECK(process.outcome.failure == Failure::none);
   }
   SUBCASE("what is mapped now is not to be locked") {
-    CHECK(calls(kernel, kFutureOnfault, 8) == Calls{"mlockall(FUTURE|ONFAULT)"});
+    CHECK(process.carry_out(kFutureOnfault) == Calls{"mlockall(FUTURE|ONFAULT)"});
   }
   SUBCASE("the lock failed") {
     kernel.mlockall_errors = {EPERM};
-    CHECK(calls(kernel, kCurrentOnfault, 8) == Calls{locked[0], "munlockall()"});
+    CHECK(process.carry_out(kCurrentOnfault) == Calls{locked, "munlockall()"});
+  }
+  SUBCASE("a page that cannot be read: the others of other mappings still are") {
+    kernel.unreadable = {0x4000};
+    CHECK(process.carry_out(kCurrentOnfault) == brought_back);
+    CHECK(process.outcome.failure == Failure::none);
+  }
+  SUBCASE("and with REQUIRED that is a failure") {
+    kernel.unreadable = {0x4000};
+    CHECK(process.carry_out(required(kCurrentOnfault)).back() == "munlockall()");
+    CHECK(process.outcome.failure == Failure::in_swap);
+  }
+  SUBCASE("as is what cannot be told: no pagemap") {
+    kernel.files.erase("/proc/self/pagemap");
+    (void)process.carry_out(required(kCurrentOnfault));
+    CHECK(process.outcome.failure == Failure::in_swap);
+  }
+  SUBCASE("or no smaps") {
+    kernel.files.erase("/proc/self/smaps");
+    (void)process.carry_out(required(kCurrentOnfault));
+    CHECK(process.outcome.failure == Failure::in_swap);
+  }
+}
+
+TEST_CASE("files mapped as data are left out, and the rest populated after that") {
+  const std::string maps =
+      "1000-2000 r-xp 00000000 08:01 7 /bin/daemon\n3000-4000 r--s 00000000 08:01 8 /data\n";
+  const auto calls = [&](LockPlan plan, bool mapped) {
+    FakeKernel kernel;
+    script_obedience(kernel);
+    kernel.files["/proc/self/maps"].contents = maps;
+    kernel.data_files_mapped = mapped;
+    (void)lock_only(kernel, plan, kInfinite);
+    return kernel.calls;
+  };
+  const std::string left = "munlock(3000+1000)";
+  CHECK(calls(kAllOnfault, true) == Calls{"mlockall(CURRENT|FUTURE|ONFAULT)", left});
+  CHECK(calls(kAllOnfault, false) == Calls{"mlockall(CURRENT|FUTURE|ONFAULT)"});
+  CHECK(calls(kFutureOnfault, true) == Calls{"mlockall(FUTURE|ONFAULT)"});
+  CHECK(calls(kAllPopulated, true) ==
+        Calls{"mlockall(CURRENT|ONFAULT)", "mlockall(FUTURE)", "mlock(1000+1000)", left});
+  LockPlan all = kAllOnfault;
+  all.data_files = true;
+  CHECK(calls(all, true) == Calls{"mlockall(CURRENT|FUTURE|ONFAULT)"});
+}
+
+TEST_CASE("the future alone is believed when a new mapping shows it") {
+  const auto failure = [](const LockPlan& plan, Answer answer) {
+    FakeKernel kernel;
+    kernel.set_memory_use(9000, 0);
+    kernel.locks_new_mappings = answer;
+    return carry_out(kernel, plan, kInfinite).failure;
+  };
+  for (const LockPlan& plan : {kFuture, kFutureOnfault}) {
+    CHECK(failure(plan, Answer::yes) == Failure::none);
+    CHECK(failure(plan, Answer::unknown) == Failure::none);
+    CHECK(failure(plan, Answer::no) == Failure::not_honoured);
   }
 }
 
 TEST_CASE("code that cannot be made resident is left to faults") {
+  std::uintptr_t begin = 0x10000000;  // what was read in before is not again
   for (const int error : {EINVAL, ENOMEM, EFAULT, EHWPOISON}) {
     FakeKernel kernel;
     script_obedience(kernel);
+    kernel.code = {{begin += 0x10000, 0x1000}};
     kernel.populate_errors = {error};
-    CHECK(carry_out(kernel, kAllOnfault, kInfinite).failure == Failure::none);
+    LockPlan plan = kAllOnfault;
+    plan.code = Code::resident;
+    CHECK(carry_out(kernel, plan, kInfinite).failure == Failure::none);
+    CHECK(kernel.calls.size() == 2);
   }
 }
 

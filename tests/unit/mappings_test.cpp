@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// /proc/self/maps: hostile lines, which code is made resident, and where the stack ends.
+// /proc/self/maps: hostile lines, and which mappings are left evictable.
 #include "preload/mappings.hpp"
 
-#include <cerrno>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -26,9 +25,10 @@ TEST_CASE("a line of the kernel's") {
   CHECK_FALSE(mapping->writable);
   CHECK(mapping->executable);
   CHECK_FALSE(mapping->shared);
-  CHECK(mapping->device == 0xfd'0000'0001);
+  CHECK(mapping->device_major == 0xfd);
+  CHECK(mapping->device_minor == 1);
   CHECK(mapping->inode == 1234567);
-  CHECK_FALSE(mapping->main_stack);
+  CHECK(mapping->path == "/usr/lib/libc.so.6");
 }
 
 TEST_CASE("each permission stands for itself") {
@@ -54,27 +54,29 @@ TEST_CASE("each permission stands for itself") {
   }
 }
 
-TEST_CASE("the main stack is told by its whole name") {
-  const auto is_stack = [](const std::string& name) {
-    const auto mapping = parse_mapping("1000-2000 rw-p 00000000 00:00 0" + name);
-    return mapping && mapping->main_stack;
+TEST_CASE("a path is what stands behind the inode, whatever it holds") {
+  const auto path_of = [](const std::string& rest) {
+    const std::string line = "1000-2000 rw-p 00000000 00:00 7" + rest;
+    const auto mapping = parse_mapping(line);
+    REQUIRE(mapping);
+    return std::string(mapping->path);
   };
-  CHECK(is_stack("          [stack]"));
-  CHECK(is_stack(" [stack]"));
-  CHECK_FALSE(is_stack(""));
-  CHECK_FALSE(is_stack(" "));
-  CHECK_FALSE(is_stack(" [stack:17]"));
-  CHECK_FALSE(is_stack(" [stack] "));
-  CHECK_FALSE(is_stack(" /tmp/[stack]"));
-  CHECK_FALSE(is_stack(" [heap]"));
+  CHECK(path_of("").empty());
+  CHECK(path_of("          ").empty());
+  CHECK(path_of("      /var/lib/data base (deleted)") == "/var/lib/data base (deleted)");
+  CHECK(path_of(" [heap]") == "[heap]");
 }
 
 TEST_CASE("a file is told by device and inode") {
-  const Mapping file = {.device = 1, .inode = 2};
-  CHECK(file.same_file({.device = 1, .inode = 2}));
-  CHECK_FALSE(file.same_file({.device = 2, .inode = 2}));
-  CHECK_FALSE(file.same_file({.device = 1, .inode = 3}));
-  CHECK_FALSE(Mapping{}.same_file({}));
+  const auto on = [](const char* device, const char* inode) {
+    return parse_mapping(std::string("1000-2000 r--p 00000000 ") + device + " " + inode).value();
+  };
+  const Mapping file = on("01:03", "2");
+  CHECK(file.same_file(on("01:03", "2")));
+  CHECK_FALSE(file.same_file(on("02:03", "2")));
+  CHECK_FALSE(file.same_file(on("01:04", "2")));
+  CHECK_FALSE(file.same_file(on("01:03", "3")));
+  CHECK_FALSE(on("00:00", "0").same_file(on("00:00", "0")));
 }
 
 TEST_CASE("a line that is not the kernel's is none") {
@@ -113,225 +115,109 @@ TEST_CASE("a mapping at the very top keeps its address") {
   CHECK(vsyscall->end == 0xffffffffff601000);
 }
 
-/// What a maps file of these lines makes the shim read in.
-Calls populated(const std::string& maps, std::deque<int> errors = {},
-                std::size_t chunk = SIZE_MAX) {
+/// What a maps file of these lines makes the shim unlock, and populate.
+Calls left(const std::string& maps, bool populate = false, std::size_t chunk = SIZE_MAX) {
   FakeKernel kernel;
   kernel.files["/proc/self/maps"] = {.contents = maps, .chunk = chunk};
-  kernel.populate_errors = std::move(errors);
-  make_code_resident(kernel);
+  kernel.swappable_paths = {{"/dev/shm/queue", Answer::yes},
+                            {"/data/on-btrfs", Answer::no},
+                            {"/usr/lib/libc.so.6", Answer::no}};
+  CHECK(leave_data_files(kernel, populate));
   return kernel.calls;
 }
 
-std::string line(const char* range, const char* permissions, int inode, const char* name = "") {
-  return std::string(range) + " " + permissions + " 00000000 08:01 " + std::to_string(inode) +
-         "      " + name + "\n";
+std::string line(const char* range, const char* permissions, int inode, const char* name = "",
+                 const char* device = "08:01") {
+  return std::string(range) + " " + permissions + " 00000000 " + device + " " +
+         std::to_string(inode) + "      " + name + "\n";
 }
 
-struct CodeRow {
+struct Row {
   const char* name;
   std::string maps;
-  Calls calls;
+  Calls unlocked;
 };
 
-const CodeRow kCodeRows[] = {
-    {"a library: what touches is one call, the writable data is left out",
+const Row kRows[] = {
+    {"a library: code and constants stay locked, in whatever order they are mapped",
      line("1000-2000", "r--p", 7) + line("2000-5000", "r-xp", 7) + line("5000-6000", "r--p", 7) +
-         line("6000-7000", "r--p", 7) + line("7000-8000", "rw-p", 7),
-     {"populate_read(1000+6000)"}},
-    {"a gap makes two",
-     line("1000-2000", "r--p", 7) + line("3000-4000", "r-xp", 7) + line("4000-5000", "r--p", 7),
-     {"populate_read(1000+1000)", "populate_read(3000+2000)"}},
-    {"relocated read-only data behind the writable",
-     line("1000-2000", "r-xp", 7) + line("2000-3000", "rw-p", 7) + line("3000-4000", "r--p", 7),
-     {"populate_read(1000+1000)", "populate_read(3000+1000)"}},
-    {"two libraries that touch are two files",
-     line("1000-2000", "r-xp", 7) + line("2000-3000", "r-xp", 8),
-     {"populate_read(1000+1000)", "populate_read(2000+1000)"}},
-    {"a data file, however it is mapped, is left alone",
-     line("1000-2000", "r--p", 7, "/usr/lib/locale/locale-archive") + line("2000-3000", "r--s", 7),
+         line("6000-7000", "rw-p", 7),
      {}},
-    {"a data file beside a library",
+    {"a file mapped as data, read-only", line("1000-2000", "r--p", 7), {"munlock(1000+1000)"}},
+    {"and shared", line("1000-3000", "r--s", 7), {"munlock(1000+2000)"}},
+    {"and written to: it goes back to its own file",
+     line("1000-2000", "rw-s", 7),
+     {"munlock(1000+1000)"}},
+    {"private and written to: what changes is anonymous memory", line("1000-2000", "rw-p", 7), {}},
+    {"several mappings of it, one of which may change memory",
+     line("1000-2000", "r--p", 7) + line("2000-3000", "rw-p", 7) + line("4000-5000", "---s", 7),
+     {"munlock(1000+1000)", "munlock(4000+1000)"}},
+    {"data beside a library",
      line("1000-2000", "r--p", 7) + line("2000-3000", "r-xp", 8) + line("3000-4000", "r--p", 9),
-     {"populate_read(2000+1000)"}},
+     {"munlock(1000+1000)", "munlock(3000+1000)"}},
     {"the same inode on another device is another file",
-     "1000-2000 r--p 00000000 08:01 7\n2000-3000 r-xp 00000000 08:02 7\n",
-     {"populate_read(2000+1000)"}},
-    {"shared and unreadable code cannot be read in", line("1000-2000", "r-xs", 7), {}},
-    {"execute-only", line("1000-2000", "--xp", 7), {}},
-    {"writable code is dirty, not dropped", line("1000-2000", "rwxp", 7), {}},
-    {"code without a file: vdso, a just-in-time compiler", line("1000-2000", "r-xp", 0), {}},
+     line("1000-2000", "r--p", 7) + line("2000-3000", "r-xp", 7, "", "08:02"),
+     {"munlock(1000+1000)"}},
+    {"memory, heap and stack",
+     line("1000-2000", "rw-p", 0) + line("2000-3000", "rw-p", 0, "[heap]") +
+         line("3000-4000", "rw-p", 0, "[stack]"),
+     {}},
+    {"shared memory: tmpfs, memfd, System V, anonymous",
+     line("1000-2000", "rw-s", 7, "/dev/shm/queue", "00:19") +
+         line("2000-3000", "rw-s", 8, "/memfd:jit (deleted)", "00:01") +
+         line("3000-4000", "rw-s", 9, "/SYSV00000000 (deleted)", "00:01") +
+         line("4000-5000", "rw-s", 10, "/dev/zero (deleted)", "00:01"),
+     {}},
+    {"a file system without a block device",
+     line("1000-2000", "r--s", 7, "/data/on-btrfs", "00:2a"),
+     {"munlock(1000+1000)"}},
+    {"a library on it",
+     line("1000-2000", "r--p", 7, "/usr/lib/libc.so.6", "00:2a") +
+         line("2000-3000", "r-xp", 7, "/usr/lib/libc.so.6", "00:2a"),
+     {}},
+    {"unknown is not data: a path that leads nowhere any more",
+     line("1000-2000", "r--s", 7, "/data/gone (deleted)", "00:2a"),
+     {}},
+    {"nor one that is longer than what can be asked",
+     line("1000-2000", "r--s", 7, ("/" + std::string(600, 'p')).c_str(), "00:2a"),
+     {}},
     {"lines that are not the kernel's are passed over",
-     "garbage\n" + line("1000-2000", "r-xp", 7) + "\n" + line("2000-3000", "r--p", 7),
-     {"populate_read(1000+2000)"}},
-    {"a path longer than the buffer",
-     line("1000-2000", "r-xp", 7, std::string(5000, 'p').c_str()) + line("2000-3000", "r-xp", 7),
-     {"populate_read(1000+2000)"}},
-    {"no newline at the end", "1000-2000 r-xp 00000000 08:01 7", {"populate_read(1000+1000)"}},
+     "garbage\n" + line("1000-2000", "r--p", 7) + "\n",
+     {"munlock(1000+1000)"}},
+    {"no newline at the end", "1000-2000 r--s 00000000 08:01 7", {"munlock(1000+1000)"}},
     {"an empty file", "", {}},
 };
 
-TEST_CASE("what a maps file makes resident") {
-  for (const CodeRow& row : kCodeRows) {
+TEST_CASE("which mappings are left evictable") {
+  for (const Row& row : kRows) {
     CAPTURE(row.name);
-    CHECK(populated(row.maps) == row.calls);
-    CHECK(populated(row.maps, {}, 1) == row.calls);
+    CHECK(left(row.maps) == row.unlocked);
+    CHECK(left(row.maps, false, 1) == row.unlocked);
   }
 }
 
-/// `count` read-only mappings of one file that do not touch, the last one code.
-std::string scattered(int count) {
+TEST_CASE("of one file with very many data mappings in a row, the others stay locked") {
   std::string maps;
-  for (int i = 1; i <= count; ++i) {
-    std::ostringstream range;
-    range << std::hex << 2 * i << "000-" << 2 * i + 1 << "000";
-    maps += line(range.str().c_str(), i == count ? "r-xp" : "r--p", 7);
-  }
-  return maps;
-}
-
-TEST_CASE("of very many mappings before the code, the last ones are read in") {
-  for (const int count : {1, 7, 8, 9, 20}) {
-    CAPTURE(count);
-    const Calls calls = populated(scattered(count));
-    REQUIRE_FALSE(calls.empty());
-    CHECK(calls.size() <= 9);
-    CHECK((count > 9 || calls.size() == static_cast<std::size_t>(count)));
-    std::ostringstream last;
-    last << "populate_read(" << std::hex << 2 * count << "000+1000)";
-    CHECK(calls.back() == last.str());
-  }
-}
-
-TEST_CASE("of very many mappings after the code, all are read in") {
-  std::string maps = line("1000-2000", "r-xp", 7);
-  for (int i = 2; i <= 30; ++i) {
+  for (int i = 1; i <= 20; ++i) {
     std::ostringstream range;
     range << std::hex << 2 * i << "000-" << 2 * i + 1 << "000";
     maps += line(range.str().c_str(), "r--p", 7);
   }
-  CHECK(populated(maps).size() == 30);
+  CHECK(left(maps).size() == 8);
+  CHECK(left(maps + line("100000-101000", "r-xp", 7)).empty());
 }
 
-TEST_CASE("a kernel without MADV_POPULATE_READ is asked once, any other errno is passed over") {
-  const std::string maps = line("1000-2000", "r-xp", 7) + line("3000-4000", "r-xp", 8) +
-                           line("5000-6000", "r-xp", 9) + line("7000-8000", "r--p", 9);
-  CHECK(populated(maps, {EINVAL}).size() == 1);
-  CHECK(populated(maps, {0, EINVAL}).size() == 2);
-  CHECK(populated(maps, {ENOMEM, EFAULT, EHWPOISON}).size() == 4);
+TEST_CASE("what is not left is populated where that was asked for") {
+  CHECK(left(line("1000-2000", "r--p", 7) + line("2000-3000", "r-xp", 7) +
+                 line("3000-4000", "r--s", 8) + line("5000-6000", "rw-p", 0),
+             true) ==
+        Calls{"mlock(2000+1000)", "mlock(1000+1000)", "munlock(3000+1000)", "mlock(5000+1000)"});
 }
 
-TEST_CASE("without /proc nothing is made resident") {
+TEST_CASE("without /proc nothing is left out, and that is said") {
   FakeKernel kernel;
-  make_code_resident(kernel);
+  CHECK_FALSE(leave_data_files(kernel, false));
   CHECK(kernel.calls.empty());
-}
-
-struct StackRow {
-  const char* name;
-  std::string maps;
-  bool released;
-  const char* begin;
-};
-
-const StackRow kStackRows[] = {
-    {"a stack by itself", line("1000-2000", "rw-p", 0) + line("9000-b000", "rw-p", 0, "[stack]"),
-     true, "9000"},
-    {"what follows does not matter",
-     line("9000-b000", "rw-p", 0, "[stack]") + line("c000-d000", "r--p", 0, "[vvar]"), true,
-     "9000"},
-    // In a child, what the parent released is a mapping of its own.
-    {"split by an earlier release",
-     line("9000-a000", "rw-p", 0) + line("a000-c000", "rw-p", 0, "[stack]"), true, "9000"},
-    {"split twice",
-     line("8000-9000", "rw-p", 0) + line("9000-a000", "rw-p", 0) +
-         line("a000-c000", "rw-p", 0, "[stack]"),
-     true, "8000"},
-    {"a file's mapping that touches is not the stack's",
-     line("8000-9000", "r--p", 7) + line("9000-b000", "rw-p", 0, "[stack]"), true, "9000"},
-    {"a file's mapping below a split stack",
-     line("8000-9000", "r--p", 7) + line("9000-a000", "rw-p", 0) +
-         line("a000-c000", "rw-p", 0, "[stack]"),
-     true, "9000"},
-    {"no stack", line("1000-2000", "rw-p", 0, "[heap]"), false, ""},
-    {"a thread's stack of old kernels", line("1000-2000", "rw-p", 0, "[stack:12]"), false, ""},
-    {"an empty file", "", false, ""},
-};
-
-TEST_CASE("the lowest page of the main stack is released") {
-  for (const StackRow& row : kStackRows) {
-    CAPTURE(row.name);
-    FakeKernel kernel;
-    kernel.files["/proc/self/maps"].contents = row.maps;
-    std::ostringstream call;
-    call << "munlock(" << row.begin << "+" << std::hex << page_size() << ")";
-    CHECK(GrowingStack().release(kernel) == row.released);
-    CHECK(kernel.calls == (row.released ? Calls{call.str()} : Calls{}));
-  }
-}
-
-std::string on_page(const char* call, std::uintptr_t page, bool sized) {
-  std::ostringstream text;
-  text << call << '(' << std::hex << page;
-  if (sized) {
-    text << '+' << page_size();
-  }
-  text << ')';
-  return text.str();
-}
-std::string munlock(std::uintptr_t page) { return on_page("munlock", page, true); }
-std::string set_apart(std::uintptr_t page) { return on_page("set_apart", page, false); }
-
-TEST_CASE("from the second release on, the stack is followed down without /proc") {
-  const std::uintptr_t page = page_size();
-  const std::uintptr_t lowest = 0x900000;
-  FakeKernel kernel;
-  kernel.files["/proc/self/maps"].contents = line("900000-b00000", "rw-p", 0, "[stack]");
-  GrowingStack stack;
-  REQUIRE(stack.release(kernel));
-  kernel.files.clear();
-
-  SUBCASE("not grown: set apart once, and released each time") {
-    REQUIRE(stack.release(kernel));
-    REQUIRE(stack.release(kernel));
-    CHECK(kernel.calls ==
-          Calls{munlock(lowest), set_apart(lowest), munlock(lowest), munlock(lowest)});
-  }
-  SUBCASE("grown: its new lowest page, once more when it grows again") {
-    kernel.mapped = {lowest - page, lowest - 2 * page};
-    REQUIRE(stack.release(kernel));
-    REQUIRE(stack.release(kernel));
-    kernel.mapped.insert(lowest - 3 * page);
-    REQUIRE(stack.release(kernel));
-    const auto second = lowest - 2 * page;
-    const auto third = lowest - 3 * page;
-    CHECK(kernel.calls == Calls{munlock(lowest), set_apart(second), munlock(second),
-                                munlock(second), set_apart(third), munlock(third)});
-  }
-  SUBCASE("refused") {
-    kernel.munlock_error = ENOMEM;
-    CHECK_FALSE(stack.release(kernel));
-  }
-}
-
-TEST_CASE("a stack that was not found is looked for again") {
-  FakeKernel kernel;
-  GrowingStack stack;
-  CHECK_FALSE(stack.release(kernel));
-  kernel.files["/proc/self/maps"].contents = line("900000-b00000", "rw-p", 0, "[stack]");
-  CHECK(stack.release(kernel));
-}
-
-TEST_CASE("a release that is refused is said") {
-  FakeKernel kernel;
-  kernel.files["/proc/self/maps"].contents = line("9000-b000", "rw-p", 0, "[stack]");
-  kernel.munlock_error = ENOMEM;
-  CHECK_FALSE(GrowingStack().release(kernel));
-}
-
-TEST_CASE("without /proc the stack is not found") {
-  FakeKernel kernel;
-  CHECK_FALSE(GrowingStack().release(kernel));
 }
 
 }  // namespace

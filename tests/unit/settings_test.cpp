@@ -148,6 +148,10 @@ const VariableRow kRows[] = {
      [](const Settings& settings) { return std::to_string(settings.arenas); },
      {{"1", "1"}, {"2", "2"}, {"999", "999"}},
      {"0", "1000", "65537", "-1", "1 ", "one", "4294967297", "18446744073709551617"}},
+    {"FILES",
+     [](const Settings& settings) { return std::string(settings.all_files ? "all" : "code"); },
+     {{"code", "code"}, {"all", "all"}},
+     {"Code", "ALL", "data", "none", "0", "1", "code all", "all ", " code"}},
     {"LOG",
      [](const Settings& settings) { return word(settings.log); },
      {{"off", "off"}, {"error", "error"}, {"warn", "warn"}, {"info", "info"}, {"debug", "debug"}},
@@ -181,6 +185,16 @@ TEST_CASE("every refused value is one problem, and the default applies") {
       CHECK(lines_for({kName + row.name + "=" + value}).size() == 1);
     }
   }
+}
+
+TEST_CASE("all files are locked where everything is populated, unless FILES says otherwise") {
+  CHECK(read_entries({"DUENDE_MLOCK_ONFAULT=0"}).settings.all_files);
+  CHECK_FALSE(read_entries({"DUENDE_MLOCK_ONFAULT=1"}).settings.all_files);
+  CHECK_FALSE(
+      read_entries({"DUENDE_MLOCK_ONFAULT=0", "DUENDE_MLOCK_FILES=code"}).settings.all_files);
+  CHECK_FALSE(
+      read_entries({"DUENDE_MLOCK_FILES=code", "DUENDE_MLOCK_ONFAULT=0"}).settings.all_files);
+  CHECK(read_entries({"DUENDE_MLOCK_FILES=all"}).settings.all_files);
 }
 
 TEST_CASE("the rows above cover every variable, in the table's order") {

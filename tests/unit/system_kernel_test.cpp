@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The real kernel behind the seam: answers that can be checked against /proc.
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -61,12 +62,66 @@ TEST_CASE("a page is mapped until it is not") {
   void* const space = ::mmap(nullptr, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(space != MAP_FAILED);
   const auto address = reinterpret_cast<std::uintptr_t>(space);
-  CHECK(kSystemKernel.is_mapped(address));
+  CHECK(kSystemKernel.ask_mapped(address) == 0);
   CHECK(kSystemKernel.populate_read(address, page) == 0);
   CHECK(kSystemKernel.set_apart(address) == 0);
   CHECK(kSystemKernel.munlock(address, page) == 0);
   CHECK(::munmap(space, page) == 0);
-  CHECK_FALSE(kSystemKernel.is_mapped(address));
+  CHECK(kSystemKernel.ask_mapped(address) == ENOMEM);
+}
+
+TEST_CASE("what goes to swap is told by the file system") {
+  const int memory = ::memfd_create("test", MFD_CLOEXEC);
+  REQUIRE(memory >= 0);
+  CHECK(kSystemKernel.swappable(memory) == Answer::yes);
+  const int file = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  CHECK(kSystemKernel.swappable(file) == Answer::no);
+  CHECK(kSystemKernel.swappable(-1) == Answer::unknown);
+  CHECK(kSystemKernel.swappable_path("/proc") == Answer::no);
+  CHECK(kSystemKernel.swappable_path("/nonexistent") == Answer::unknown);
+  ::close(file);
+  ::close(memory);
+}
+
+TEST_CASE("new mappings are not locked before they are asked for") {
+  CHECK(kSystemKernel.locks_new_mappings() == Answer::no);
+}
+
+TEST_CASE("the code of this program is among the code that is visited") {
+  struct Search {
+    std::uintptr_t wanted;
+    bool found;
+  } search = {reinterpret_cast<std::uintptr_t>(&page_size), false};
+  kSystemKernel.visit_code(
+      [](void* context, std::uintptr_t begin, std::size_t size) noexcept {
+        auto& [wanted, found] = *static_cast<Search*>(context);
+        CHECK(begin % page_size() == 0);
+        CHECK(size % page_size() == 0);
+        found = found || (wanted >= begin && wanted < begin + size);
+        return true;
+      },
+      &search);
+  CHECK(search.found);
+  CHECK(kSystemKernel.load_count() >= 1);
+}
+
+TEST_CASE("a page is touched, or it is not there, without a signal") {
+  const std::size_t page = page_size();
+  auto* const space =
+      static_cast<char*>(::mmap(nullptr, 2 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(space != MAP_FAILED);
+  REQUIRE(::mprotect(space + page, page, PROT_NONE) == 0);
+  const auto address = reinterpret_cast<std::uintptr_t>(space);
+  CHECK(kSystemKernel.touch(address));
+  CHECK_FALSE(kSystemKernel.touch(address + page));
+  CHECK(::munmap(space, 2 * page) == 0);
+  CHECK_FALSE(kSystemKernel.touch(address));
+}
+
+TEST_CASE("the top of the stack is above this frame, and mapped") {
+  const std::uintptr_t top = kSystemKernel.top_of_stack();
+  CHECK(top > reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
+  CHECK(kSystemKernel.ask_mapped(top & ~(page_size() - 1)) == 0);
 }
 
 TEST_CASE("the scheduling is the thread's own") {

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// How much memory this process may use: the machine's, or what its control groups allow.
+#pragma once
+
+#include "kernel.hpp"
+
+namespace duende::mlock::preload {
+
+/// Bytes: the least of the machine's memory and of `memory.max`, `memory.high` (version 2) or
+/// `memory.limit_in_bytes` (version 1) of the control group and of each one above it, as far as
+/// they can be read. Async-signal-safe.
+[[nodiscard]] std::size_t memory_limit(const Kernel& kernel) noexcept;
+
+}  // namespace duende::mlock::preload

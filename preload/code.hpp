@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Code and constants of the program and its libraries, made resident: what is dropped under
+// pressure and read back may come from a file system that is stuck.
+#pragma once
+
+#include "kernel.hpp"
+
+namespace duende::mlock::preload {
+
+/// The most that is read in for one process, 64 MiB: nearly every daemon is below it, and to read a
+/// browser's or a compiler's hundreds would be felt at every start.
+inline constexpr std::size_t kCodeBudget = std::size_t{64} << 20;
+
+class ResidentCode {
+ public:
+  /// Reads in what has been loaded since the last time, as far as the budget goes: the above, and a
+  /// quarter of what the machine has and the control groups allow (cgroup.hpp). What does not fit
+  /// comes as it runs. Linux 5.14; before, all of it does. Takes a lock of the C library's: not in
+  /// a child of fork(2).
+  void read_in(const Kernel& kernel) noexcept;
+
+  /// What was read in so far, once more, in a child of fork(2), whose page tables are without it:
+  /// while the parent lives, its lock keeps the pages, and the child need not. Async-signal-safe.
+  void read_in_again(const Kernel& kernel) const noexcept;
+
+  /// `read_in`, if that was ever done and something was loaded since.
+  void look_for_more(const Kernel& kernel) noexcept;
+
+ private:
+  struct Range {
+    std::uintptr_t begin;
+    std::size_t size;
+  };
+  struct Walk;
+  static bool add(void* walk, std::uintptr_t begin, std::size_t size) noexcept;
+  std::size_t room_for(const Kernel& kernel, std::size_t size) noexcept;
+
+  Range ranges_[128] = {};  // of more segments than these, the last come as they run in a child
+  std::size_t count_ = 0;
+  std::size_t used_ = 0;
+  std::size_t budget_ = 0;        // 0: not looked up yet
+  unsigned long long loads_ = 0;  // objects loaded before the last walk; 0: none was made
+  bool busy_ = false;             // musl lets two threads walk at once
+};
+
+/// This process's.
+[[nodiscard]] ResidentCode& resident_code() noexcept;
+
+}  // namespace duende::mlock::preload

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The main stack, which the kernel extends downwards from its lowest page.
+#pragma once
+
+#include <cstdint>
+
+#include "kernel.hpp"
+
+namespace duende::mlock::preload {
+
+/// Under a limit a locked stack cannot grow: it would be SIGSEGV. Found by asking for its pages one
+/// by one, so that chroot(2) or a hidden /proc make no difference.
+class GrowingStack {
+ public:
+  /// Unlocks the lowest page, so that what grows from there is not charged to RLIMIT_MEMLOCK.
+  /// False when that cannot be had. From the second time on the page stays a mapping of its own,
+  /// as splitting it off and merging it back would cost more than the lock.
+  [[nodiscard]] bool release(const Kernel& kernel) noexcept;
+  /// Extends it to its limit once for all: what cannot grow needs no release, which costs as much
+  /// as the lock itself.
+  void extend(const Kernel& kernel) noexcept { extended_ = kernel.extend_stack(); }
+
+ private:
+  std::uintptr_t lowest_page_ = 0;
+  bool set_apart_ = false;
+  bool extended_ = false;
+};
+
+/// This process's, and that of its children.
+[[nodiscard]] GrowingStack& main_stack() noexcept;
+
+}  // namespace duende::mlock::preload
