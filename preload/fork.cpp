@@ -23,21 +23,21 @@ struct Inheritance {
   const Settings* settings = nullptr;
   bool future = false;
   bool code = false;  // the plan of the start has made it resident
-  /// The next child may be the daemon: the first of a process, whose parent is about to end.
-  bool first = true;
+  /// Of the next child. The first of a process may be the daemon, whose parent is about to end.
+  Heritage heritage;
 };
 constinit Inheritance g_inheritance;
 
 /// In the parent: what was loaded since is to be resident in a child that takes over.
 void prepare_fork() noexcept {
   const detail::ErrnoGuard guard;
-  if (g_inheritance.code && g_inheritance.first) {
+  if (g_inheritance.code && g_inheritance.heritage.outlives) {
     resident_code().look_for_more(kSystemKernel);
   }
 }
 
 /// In the parent, which goes on: for what its later children share with it, its own lock is enough.
-void after_fork() noexcept { g_inheritance.first = false; }
+void after_fork() noexcept { g_inheritance.heritage.outlives = false; }
 
 /// In the child, possibly of a process with threads: async-signal-safe calls only.
 void lock_child() noexcept {
@@ -45,8 +45,8 @@ void lock_child() noexcept {
   const Settings& settings = *g_inheritance.settings;
   // The child may have dropped privileges, or entered another namespace, before it forked.
   const MemlockLimit limit = read_memlock_limit(kSystemKernel);
-  const LockPlan plan = plan_for_child(settings, limit, g_inheritance.first);
-  g_inheritance.first = true;
+  const LockPlan plan = plan_for_child(settings, limit, g_inheritance.heritage);
+  g_inheritance.heritage.outlives = true;
   const Outcome outcome = carry_out(kSystemKernel, plan, limit);
   follow_privileges(settings, outcome);
   const bool failed = outcome.failure != Failure::none;
@@ -65,7 +65,10 @@ void lock_child() noexcept {
 }  // namespace
 
 bool follow_forks(const Settings& settings, const Outcome& outcome) noexcept {
-  g_inheritance = {&settings, outcome.plan.future, outcome.plan.code == Code::resident};
+  g_inheritance = {.settings = &settings,
+                   .future = outcome.plan.future,
+                   .code = outcome.plan.code == Code::resident,
+                   .heritage = {.outlives = true, .lifted = outcome.limit.exempt}};
   if (__register_atfork != nullptr) {
     return __register_atfork(prepare_fork, after_fork, lock_child, nullptr) == 0;
   }
@@ -76,7 +79,7 @@ void outlive_parent() noexcept {
   if (g_inheritance.code) {
     const detail::ErrnoGuard guard;
     resident_code().read_in_again(kSystemKernel);
-    g_inheritance.first = true;
+    g_inheritance.heritage.outlives = true;
   }
 }
 

@@ -3,7 +3,9 @@
 
 namespace duende::mlock::preload {
 
-LockPlan plan_for_start(const Settings& settings, const MemlockLimit& limit) noexcept {
+namespace {
+
+LockPlan plan_for(const Settings& settings, const MemlockLimit& limit, bool told) noexcept {
   LockPlan plan = {
       .current = settings.current,
       .current_onfault = settings.onfault,
@@ -13,7 +15,6 @@ LockPlan plan_for_start(const Settings& settings, const MemlockLimit& limit) noe
       .code = settings.current && settings.onfault ? Code::resident : Code::faults,
       .required = settings.required,
   };
-  const bool told = settings.required || (settings.future_explicit && settings.future);
   if (!limit.infinite() && !told) {
     plan.spare_growth = settings.current;
     plan.future_withheld = settings.future;
@@ -22,11 +23,23 @@ LockPlan plan_for_start(const Settings& settings, const MemlockLimit& limit) noe
   return plan;
 }
 
+constexpr bool told(const Settings& settings) noexcept {
+  return settings.required || (settings.future_explicit && settings.future);
+}
+
+}  // namespace
+
+LockPlan plan_for_start(const Settings& settings, const MemlockLimit& limit) noexcept {
+  return plan_for(settings, limit, told(settings));
+}
+
 LockPlan plan_for_child(const Settings& settings, const MemlockLimit& limit,
-                        bool outlives) noexcept {
-  LockPlan plan = plan_for_start(settings, limit);
+                        const Heritage& heritage) noexcept {
+  const bool lost = heritage.lifted && limit.capped() && !settings.required;
+  LockPlan plan = plan_for(settings, limit, told(settings) && !lost);
   plan.current_onfault = settings.fork == ForkMode::lazy;
-  plan.code = plan.current && plan.current_onfault && outlives ? Code::again : Code::faults;
+  plan.code =
+      plan.current && plan.current_onfault && heritage.outlives ? Code::again : Code::faults;
   return plan;
 }
 

@@ -36,10 +36,17 @@ struct LockPlan {
 /// what may take CAP_IPC_LOCK away, a raw instruction passes it by, and then allocations fail.
 [[nodiscard]] LockPlan plan_for_start(const Settings& settings, const MemlockLimit& limit) noexcept;
 
-/// A child of fork(2), by DUENDE_MLOCK_FORK: `lazy` locks the current pages on fault, so that
-/// none is copied, `full` populates, and thereby copies, them.
-/// `outlives`: its parent may be about to end, and with it the lock that keeps code resident.
+/// What a child of fork(2) has from its parent.
+struct Heritage {
+  /// The parent may be about to end, and with it the lock that keeps code resident.
+  bool outlives = false;
+  /// FUTURE=1 was said where CAP_IPC_LOCK lifted the limit: not for a child that is without it.
+  bool lifted = false;
+};
+
+/// By DUENDE_MLOCK_FORK: `lazy` locks the current pages on fault, so that none is copied, `full`
+/// populates, and thereby copies, them.
 [[nodiscard]] LockPlan plan_for_child(const Settings& settings, const MemlockLimit& limit,
-                                      bool outlives) noexcept;
+                                      const Heritage& heritage) noexcept;
 
 }  // namespace duende::mlock::preload

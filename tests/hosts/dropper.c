@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Gives root up, in the way its first argument says, and then does what the second says.
-// dropper WAY[+keep] work|forked|again|again-forked|grow|vfork|threads|exact;
+// dropper WAY[+keep] work|forked|again|again-forked|grow|vfork|threads|worker|exact;
 // WAY is a name in `drop`.
 #define _GNU_SOURCE  // setresuid, vfork
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "workload.h"
@@ -38,7 +43,93 @@ static int drop_capability(int permitted_too) {
   return capset(&header, sets);
 }
 
+/// Without libc, as a runtime that has system calls of its own.
+static int raw_setresuid(uid_t user) {
+#if defined(__x86_64__)
+  register long result __asm__("rax") = SYS_setresuid;
+  __asm__ volatile("syscall"
+                   : "+r"(result)
+                   : "D"((long)user), "S"((long)user), "d"((long)user)
+                   : "rcx", "r11", "memory");
+  return result == 0 ? 0 : -1;
+#else
+  return (int)syscall(SYS_setresuid, user, user, user);
+#endif
+}
+
+/// Into the user namespace of a child, which this process may enter as its parent.
+static int enter_namespace(void) {
+  int ready[2];
+  char byte = 0;
+  expect(pipe(ready) == 0, "pipe");
+  const pid_t child = fork();
+  if (child == 0) {
+    expect(unshare(CLONE_NEWUSER) == 0, "unshare");
+    expect(write(ready[1], &byte, 1) == 1, "write");
+    pause();
+  }
+  expect(read(ready[0], &byte, 1) == 1, "read");
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/ns/user", (int)child);
+  const int file = open(path, O_RDONLY);
+  const int result = setns(file, CLONE_NEWUSER);
+  const int error = errno;
+  close(file);
+  close(ready[0]);
+  close(ready[1]);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  errno = error;
+  return result;
+}
+
+static int lower_limit(int (*set)(int, const struct rlimit*)) {
+  const struct rlimit low = {64 * 1024, 64 * 1024};
+  return set(RLIMIT_MEMLOCK, &low);
+}
+
+static int by_setrlimit(int resource, const struct rlimit* limit) {
+  return setrlimit(resource, limit);
+}
+static int by_prlimit(int resource, const struct rlimit* limit) {
+  return prlimit(getpid(), resource, limit, NULL);
+}
+
 static int drop(const char* way, uid_t user) {
+  if (strcmp(way, "syscall-setuid") == 0) {
+    return (int)syscall(SYS_setuid, user);
+  }
+  if (strcmp(way, "syscall-setreuid") == 0) {
+    return (int)syscall(SYS_setreuid, user, user);
+  }
+  if (strcmp(way, "syscall-setresuid") == 0) {
+    return (int)syscall(SYS_setresuid, user, user, user);
+  }
+  if (strcmp(way, "syscall-unshare") == 0) {
+    return (int)syscall(SYS_unshare, CLONE_NEWUSER);
+  }
+  if (strcmp(way, "instruction") == 0) {
+    return raw_setresuid(user);
+  }
+  if (strcmp(way, "unshare") == 0) {
+    return unshare(CLONE_NEWUSER);
+  }
+  if (strcmp(way, "setns") == 0) {
+    return enter_namespace();
+  }
+  if (strcmp(way, "setrlimit") == 0) {
+    return lower_limit(by_setrlimit) != 0 ? -1 : setuid(user);
+  }
+  if (strcmp(way, "prlimit") == 0) {
+    return lower_limit(by_prlimit) != 0 ? -1 : setuid(user);
+  }
+  if (strcmp(way, "chroot") == 0) {
+    return chroot("/etc") != 0 || chdir("/") != 0 ? -1 : setuid(user);
+  }
+  if (strcmp(way, "descriptors") == 0) {
+    const struct rlimit none = {3, 3};
+    return setrlimit(RLIMIT_NOFILE, &none) != 0 ? -1 : setuid(user);
+  }
   if (strcmp(way, "setuid") == 0) {
     return setuid(user);
   }
@@ -80,6 +171,17 @@ static char* map(const char* name) {
   return middle;
 }
 
+/// As /proc shows this process, opened while it can be.
+static int g_status = -1;
+static int g_smaps = -1;
+
+static void copy(int file) {
+  char block[4096];
+  for (ssize_t count; (count = read(file, block, sizeof block)) > 0;) {
+    put(block, (size_t)count);
+  }
+}
+
 static void work(const char* way, int fork_first) {
   if (!fork_first) {
     drop_or_fail(way);
@@ -90,15 +192,17 @@ static void work(const char* way, int fork_first) {
       drop_or_fail(way);
     }
     use_memory();
-    copy_file("/proc/self/status");
+    if (access("/proc/self/status", R_OK) == 0 && strcmp(way, "descriptors") != 0) {
+      copy_file("/proc/self/status");
+    }
     _exit(0);
   }
   wait_for(child);
   say("== parent\n");
   use_memory();
   map("later");
-  copy_file("/proc/self/smaps");
-  copy_file("/proc/self/status");
+  copy(g_smaps);
+  copy(g_status);
 }
 
 /// There and back.
@@ -174,6 +278,31 @@ static void drop_with_threads(const char* way) {
   }
 }
 
+static pthread_barrier_t g_turn;
+
+static void* drop_for_itself(void* way) {
+  drop_or_fail(way);
+  pthread_barrier_wait(&g_turn);
+  pthread_barrier_wait(&g_turn);  // the other thread has been to another user and back
+  allocate();
+  return NULL;
+}
+
+/// One thread drops for itself, another goes to another user and back: both get memory.
+static void drop_in_worker(const char* way) {
+  pthread_t worker;
+  expect(pthread_barrier_init(&g_turn, NULL, 2) == 0, "barrier");
+  expect(pthread_create(&worker, NULL, drop_for_itself, (void*)way) == 0, "pthread_create");
+  pthread_barrier_wait(&g_turn);
+  expect(seteuid(kUser) == 0 && seteuid(0) == 0, "seteuid");
+  pthread_barrier_wait(&g_turn);
+  expect(pthread_join(worker, NULL) == 0, "pthread_join");
+  use_memory();
+  map("later");
+  copy_file("/proc/self/smaps");
+  copy_file("/proc/self/status");
+}
+
 static void tell(const char* call, int result) { say("%s %d %d\n", call, result, errno); }
 
 /// Results and errno of calls that fail, and of such that change nothing.
@@ -208,6 +337,8 @@ int main(int count, char** arguments) {
     *keep = '\0';
     expect(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, "PR_SET_KEEPCAPS");
   }
+  g_status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  g_smaps = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
   const char* const way = arguments[1];
   const char* const what = arguments[2];
   if (strcmp(what, "again") == 0) {
@@ -222,6 +353,8 @@ int main(int count, char** arguments) {
     drop_in_vfork(way);
   } else if (strcmp(what, "threads") == 0) {
     drop_with_threads(way);
+  } else if (strcmp(what, "worker") == 0) {
+    drop_in_worker(way);
   } else if (strcmp(what, "exact") == 0) {
     call_exactly();
   } else {

@@ -87,9 +87,9 @@ void check(const Row& row, Told told, const MemlockLimit& limit) {
     CHECK(print(plan_for_start(settings, limit)) == row.start);
   }
   settings.fork = ForkMode::lazy;
-  CHECK(print(plan_for_child(settings, limit, false)) == row.lazy);
+  CHECK(print(plan_for_child(settings, limit, {})) == row.lazy);
   settings.fork = ForkMode::full;
-  CHECK(print(plan_for_child(settings, limit, false)) == row.full);
+  CHECK(print(plan_for_child(settings, limit, {})) == row.full);
 }
 
 TEST_CASE("without a limit that binds, the plan is what was asked for") {
@@ -125,7 +125,7 @@ TEST_CASE(
     return plan_for_start(settings, kInfinite).code;
   };
   const auto child = [](const Settings& settings, bool outlives) {
-    return plan_for_child(settings, kInfinite, outlives).code;
+    return plan_for_child(settings, kInfinite, {.outlives = outlives}).code;
   };
   Settings settings;
   CHECK(start(settings) == Code::resident);
@@ -148,7 +148,7 @@ TEST_CASE("files mapped as data are locked only if that was asked for") {
   CHECK_FALSE(plan_for_start(settings, kInfinite).data_files);
   settings.all_files = true;
   CHECK(plan_for_start(settings, kInfinite).data_files);
-  CHECK(plan_for_child(settings, kCapped, false).data_files);
+  CHECK(plan_for_child(settings, kCapped, {}).data_files);
 }
 
 TEST_CASE("a plan is empty when it locks nothing") {
@@ -165,8 +165,7 @@ TEST_CASE("neither RAISE_LIMIT nor LOG nor an explicit ONFAULT changes a plan") 
     other.log = LogLevel::off;
     other.onfault_explicit = true;
     CHECK(print(plan_for_start(other, limit)) == print(plan_for_start(Settings{}, limit)));
-    CHECK(print(plan_for_child(other, limit, false)) ==
-          print(plan_for_child(Settings{}, limit, false)));
+    CHECK(print(plan_for_child(other, limit, {})) == print(plan_for_child(Settings{}, limit, {})));
   }
 }
 
