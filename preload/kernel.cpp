@@ -10,8 +10,6 @@
 #include <unistd.h>
 #include <ctime>
 
-#include "capability.hpp"
-
 namespace duende::mlock::preload {
 
 namespace {
@@ -46,12 +44,13 @@ bool is_mapped(std::uintptr_t page) noexcept {
 bool reaches_stack(std::uintptr_t address) noexcept {
   constexpr int kNeverThere = 1;  // a word that differs, or the timeout, ends the wait at once
   const timespec at_once = {};
-  return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) == 0 ||
-         errno != EFAULT;
+  return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) != 0 &&
+         (errno == EAGAIN || errno == ETIMEDOUT);
 }
 
 bool extend_stack() noexcept {
   constexpr rlim_t kMost = rlim_t{64} << 20;  // all of it is charged
+  constexpr unsigned kSlack = 4;              // pages
   rlimit limit;
   if (::syscall(SYS_prlimit64, 0, RLIMIT_STACK, nullptr, &limit) != 0 || limit.rlim_cur > kMost) {
     return false;
@@ -59,12 +58,12 @@ bool extend_stack() noexcept {
   // The program's name is the last thing on the stack, in its last pages.
   const std::size_t page = page_size();
   const std::uintptr_t name = ::getauxval(AT_EXECFN) & ~(page - 1);
-  std::uintptr_t lowest = name + 4 * page - (limit.rlim_cur & ~(page - 1));
-  bool extended = false;
-  for (; reaches_stack(lowest); lowest -= page) {
-    extended = true;
+  const std::uintptr_t highest = name + kSlack * page - (limit.rlim_cur & ~(page - 1));
+  unsigned pages = 0;
+  while (pages < 2 * kSlack && reaches_stack(highest - pages * page)) {
+    ++pages;
   }
-  return extended;
+  return pages != 0;
 }
 
 // The 64-bit structure of prlimit64(2), Linux 2.6.36, is rlimit wherever `long` has 64 bits.
@@ -78,25 +77,39 @@ int set_memlock_limit(const rlimit& limit) noexcept {
   return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
 }
 
-/// Asks by trying, on address space that is reserved for a moment and holds no memory. Reading
-/// the capability sets would not tell: in a user namespace, or where an LSM denies it, an
-/// effective CAP_IPC_LOCK does not count.
-bool may_lock_beyond(rlim_t limit) noexcept {
-  constexpr long kMlockOnfault = 1;  // MLOCK_ONFAULT of mlock2(2), Linux 4.4
+/// Address space that holds no memory; -1 and errno.
+long reserve(std::size_t size) noexcept {
+#if defined(__s390x__)
+  const unsigned long block[] = {0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, ~0UL, 0};
+  return ::syscall(SYS_mmap, block);
+#else
+  return ::syscall(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
+#endif
+}
+
+/// Asks by trying, on address space that is reserved for a moment. Reading the capability sets
+/// would not tell: in a user namespace, or where an LSM denies it, an effective CAP_IPC_LOCK does
+/// not count.
+Answer may_lock_beyond(rlim_t limit) noexcept {
   const std::size_t page = page_size();
-  if (limit > SIZE_MAX - 2 * page) {
-    return true;
+  // The stack begins where address space ends: no process has room for more than such a limit.
+  if (limit >= ::getauxval(AT_EXECFN) / 2) {
+    return Answer::yes;
   }
   const std::size_t size = (static_cast<std::size_t>(limit) / page + 1) * page;
-  const long space =
-      ::syscall(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
+  const long space = reserve(size);
   if (space == -1) {
-    return errno == ENOMEM;  // less address space than that limit allows to lock
+    return Answer::unknown;  // RLIMIT_AS, the number of mappings, a filter
   }
-  const int error = result(::syscall(SYS_mlock2, space, size, kMlockOnfault));
+  // What may not be read is locked and then, as populating it fails, refused with ENOMEM, which is
+  // the answer to too much as well. Whether it is locked tells advice that locked memory refuses.
+  const int error = result(::syscall(SYS_mlock, space, size));
+  const int advice = result(::syscall(SYS_madvise, space, size, MADV_DONTNEED));
   ::syscall(SYS_munmap, space, size);
-  // Before Linux 4.4 only the capability set can be asked.
-  return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
+  if (error == 0 || (error == ENOMEM && advice == EINVAL)) {
+    return Answer::yes;
+  }
+  return advice == 0 ? Answer::no : Answer::unknown;
 }
 
 int set_io_flusher(bool on) noexcept {

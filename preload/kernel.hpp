@@ -16,6 +16,9 @@ struct Scheduling {
   int priority = 0;
 };
 
+/// `unknown` where the kernel could not be asked; it never counts as `yes`.
+enum class Answer : unsigned char { no, yes, unknown };
+
 /// As in detail::Kernel: an `int` answer is 0 or an errno, `errno` changes, and every call is
 /// async-signal-safe.
 struct Kernel : detail::Kernel {
@@ -30,7 +33,7 @@ struct Kernel : detail::Kernel {
   int (*get_memlock_limit)(rlimit& limit) noexcept;
   int (*set_memlock_limit)(const rlimit& limit) noexcept;
   /// Whether the kernel lets this process lock more than `limit` bytes.
-  bool (*may_lock_beyond)(rlim_t limit) noexcept;
+  Answer (*may_lock_beyond)(rlim_t limit) noexcept;
   /// PR_SET_IO_FLUSHER (Linux 5.6; EINVAL before).
   int (*set_io_flusher)(bool on) noexcept;
   int (*set_scheduling)(Scheduling wanted) noexcept;

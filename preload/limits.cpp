@@ -19,7 +19,7 @@ MemlockLimit read_memlock_limit(const Kernel& kernel) noexcept {
     limit = {0, 0};  // unknown: trust nothing but an exemption
   }
   MemlockLimit memlock = {.soft = limit.rlim_cur, .hard = limit.rlim_max};
-  memlock.exempt = !memlock.infinite() && kernel.may_lock_beyond(memlock.soft);
+  memlock.exempt = !memlock.infinite() && kernel.may_lock_beyond(memlock.soft) == Answer::yes;
   return memlock;
 }
 

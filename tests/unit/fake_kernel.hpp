@@ -23,8 +23,8 @@ struct FakeFile {
 };
 
 /// The answers of the two tables of function pointers, and of what the shim asks without one:
-/// faccessat(2), and the capabilities, for which this is the only definition in the test binary.
-/// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
+/// faccessat(2), sysconf(3), and the capabilities, for which this is the only definition in the
+/// test binary. One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
 class FakeKernel {
  public:
   FakeKernel() noexcept;
@@ -44,8 +44,9 @@ class FakeKernel {
   int munlock_error = 0;
   int get_limit_error = 0;
   rlimit memlock = {.rlim_cur = 8U << 20U, .rlim_max = 8U << 20U};
-  bool exempt = false;
+  preload::Answer exempt = preload::Answer::no;
   std::set<std::uintptr_t> mapped;  // pages
+  long least_thread_stack = 16384;  // sysconf(_SC_THREAD_STACK_MIN)
   std::deque<int> io_flusher_errors;
   std::deque<int> scheduling_errors;
   preload::Scheduling scheduling;
