@@ -196,3 +196,10 @@ extern "C" long __wrap_syscall(long number, long first, long second, long third,
   errno = ENOENT;
   return kernel->files.contains(path) ? 0 : -1;
 }
+
+extern "C" long __real_sysconf(int name);
+extern "C" long __wrap_sysconf(int name) {
+  const auto* const kernel = duende::mlock::test::FakeKernel::current();
+  return kernel == nullptr || name != _SC_THREAD_STACK_MIN ? __real_sysconf(name)
+                                                           : kernel->least_thread_stack;
+}
