@@ -13,7 +13,6 @@
 #include <unistd.h>
 #include <ctime>
 
-#include "capability.hpp"
 #include "files.hpp"
 
 namespace duende::mlock::preload {
@@ -148,12 +147,13 @@ void Kernel::visit_code(bool (*visit)(void* context, std::uintptr_t begin,
 bool Kernel::touch(std::uintptr_t address) const noexcept {
   constexpr int kNeverThere = 1;  // a word that differs, or the timeout, ends the wait at once
   const timespec at_once = {};
-  return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) == 0 ||
-         errno != EFAULT;
+  return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) != 0 &&
+         (errno == EAGAIN || errno == ETIMEDOUT);
 }
 
 bool Kernel::extend_stack() const noexcept {
   constexpr rlim_t kMost = rlim_t{64} << 20;  // all of it is charged
+  constexpr unsigned kSlack = 4;              // pages
   rlimit limit;
   if (::syscall(SYS_prlimit64, 0, RLIMIT_STACK, nullptr, &limit) != 0 || limit.rlim_cur > kMost) {
     return false;
@@ -161,12 +161,12 @@ bool Kernel::extend_stack() const noexcept {
   // The program's name is the last thing on the stack, in its last pages.
   const std::size_t page = page_size();
   const std::uintptr_t name = ::getauxval(AT_EXECFN) & ~(page - 1);
-  std::uintptr_t lowest = name + 4 * page - (limit.rlim_cur & ~(page - 1));
-  bool extended = false;
-  for (; touch(lowest); lowest -= page) {
-    extended = true;
+  const std::uintptr_t highest = name + kSlack * page - (limit.rlim_cur & ~(page - 1));
+  unsigned pages = 0;
+  while (pages < 2 * kSlack && touch(highest - pages * page)) {
+    ++pages;
   }
-  return extended;
+  return pages != 0;
 }
 
 // The 64-bit structure of prlimit64(2), Linux 2.6.36, is rlimit wherever `long` has 64 bits.
@@ -180,24 +180,29 @@ int Kernel::set_memlock_limit(const rlimit& limit) const noexcept {
   return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
 }
 
-/// Asks by trying, on address space that is reserved for a moment and holds no memory. Reading
-/// the capability sets would not tell: in a user namespace, or where an LSM denies it, an
-/// effective CAP_IPC_LOCK does not count.
-bool Kernel::may_lock_beyond(rlim_t limit) const noexcept {
+/// Asks by trying, on address space that is reserved for a moment. Reading the capability sets
+/// would not tell: in a user namespace, or where an LSM denies it, an effective CAP_IPC_LOCK does
+/// not count.
+Answer Kernel::may_lock_beyond(rlim_t limit) const noexcept {
   const std::size_t page = page_size();
-  if (limit > SIZE_MAX - 2 * page) {
-    return true;
+  // The stack begins where address space ends: no process has room for more than such a limit.
+  if (limit >= ::getauxval(AT_EXECFN) / 2) {
+    return Answer::yes;
   }
   const std::size_t size = (static_cast<std::size_t>(limit) / page + 1) * page;
-  const long space =
-      ::syscall(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
-  if (space == -1) {
-    return errno == ENOMEM;  // less address space than that limit allows to lock
+  void* const space = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (space == MAP_FAILED) {
+    return Answer::unknown;  // RLIMIT_AS, the number of mappings, a filter
   }
-  const int error = result(::syscall(SYS_mlock2, space, size, kMlockOnfault));
+  // What may not be read is locked and then, as populating it fails, refused with ENOMEM, which is
+  // the answer to too much as well. Whether it is locked tells advice that locked memory refuses.
+  const int error = result(::syscall(SYS_mlock, space, size));
+  const int advice = result(::syscall(SYS_madvise, space, size, MADV_DONTNEED));
   ::syscall(SYS_munmap, space, size);
-  // Before Linux 4.4 only the capability set can be asked.
-  return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
+  if (error == 0 || (error == ENOMEM && advice == EINVAL)) {
+    return Answer::yes;
+  }
+  return advice == 0 ? Answer::no : Answer::unknown;
 }
 
 int Kernel::set_io_flusher(bool on) const noexcept {

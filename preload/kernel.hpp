@@ -60,7 +60,7 @@ struct Kernel : detail::Kernel {
   int get_memlock_limit(rlimit& limit) const noexcept;
   int set_memlock_limit(const rlimit& limit) const noexcept;
   /// Whether the kernel lets this process lock more than `limit` bytes.
-  bool may_lock_beyond(rlim_t limit) const noexcept;
+  Answer may_lock_beyond(rlim_t limit) const noexcept;
   /// PR_SET_IO_FLUSHER (Linux 5.6; EINVAL before).
   int set_io_flusher(bool on) const noexcept;
   int set_scheduling(Scheduling wanted) const noexcept;

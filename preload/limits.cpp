@@ -22,7 +22,7 @@ MemlockLimit memlock_limit(const Kernel& kernel) noexcept {
 
 MemlockLimit read_memlock_limit(const Kernel& kernel) noexcept {
   MemlockLimit memlock = memlock_limit(kernel);
-  memlock.exempt = !memlock.infinite() && kernel.may_lock_beyond(memlock.soft);
+  memlock.exempt = !memlock.infinite() && kernel.may_lock_beyond(memlock.soft) == Answer::yes;
   return memlock;
 }
 

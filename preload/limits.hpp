@@ -12,7 +12,7 @@ namespace duende::mlock::preload {
 struct MemlockLimit {
   rlim_t soft = RLIM_INFINITY;
   rlim_t hard = RLIM_INFINITY;
-  /// The limit is finite, and CAP_IPC_LOCK lets this process lock beyond it.
+  /// The limit is finite, and CAP_IPC_LOCK is known to let this process lock beyond it.
   bool exempt = false;
 
   [[nodiscard]] constexpr bool infinite() const noexcept { return soft == RLIM_INFINITY; }

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 namespace duende::mlock::preload {
@@ -104,8 +105,14 @@ bool arenas(std::string_view value, Settings& settings) noexcept {
   return count.has_value();
 }
 
+/// In KiB: the C library's, which depends on the processor, but for musl's 2 KiB.
+std::size_t least_thread_stack() noexcept {
+  constexpr long kLeast = 16;
+  const long minimum = (::sysconf(_SC_THREAD_STACK_MIN) + 1023) / 1024;
+  return static_cast<std::size_t>(minimum > kLeast ? minimum : kLeast);
+}
+
 bool thread_stack(std::string_view value, Settings& settings) noexcept {
-  constexpr std::size_t kLeast = std::size_t{16} << 10;
   constexpr std::size_t kMost = std::size_t{1} << 30;
   const std::string_view units = "KMG";
   const std::size_t unit = value.empty() ? units.npos : units.find(value.back());
@@ -115,8 +122,7 @@ bool thread_stack(std::string_view value, Settings& settings) noexcept {
     value.remove_suffix(1);
   }
   const auto count = parse_number(value, 0, kMost >> shift);
-  const auto minimum = static_cast<std::size_t>(::sysconf(_SC_THREAD_STACK_MIN));
-  const std::size_t least = minimum > kLeast ? minimum : kLeast;  // musl's is 2 KiB
+  const std::size_t least = least_thread_stack() << 10;
   const std::size_t bytes = count.value_or(0) << shift;
   settings.thread_stack = bytes >= least ? bytes : 0;
   return bytes >= least;
@@ -198,7 +204,13 @@ void append_quoted(Line& line, std::string_view value) noexcept {
 void describe_value(Line& line, const Variable& variable, std::string_view value) noexcept {
   line << kPrefix << variable.name << '=';
   append_quoted(line, value);
-  line << " is not accepted; accepted: " << variable.accepted << "; default: " << variable.fallback;
+  line << " is not accepted; accepted: ";
+  std::string_view accepted = variable.accepted;
+  if (variable.parse == thread_stack) {
+    line << least_thread_stack();
+    accepted = detail::after(accepted, accepted.find('K'));
+  }
+  line << accepted << "; default: " << variable.fallback;
 }
 
 void describe_name(Line& line, std::string_view name) noexcept {

@@ -13,16 +13,21 @@ namespace {
 
 constexpr int kArenaMax = -8;  // M_ARENA_MAX of malloc.h, glibc 2.10
 
-template <class Function>
-Function* find(std::string_view name) noexcept {
-  return reinterpret_cast<Function*>(find_next(name));
-}
-
-/// By name: glibc has the pair since 2.18 only, and before 2.34 in a library of its own.
+/// By name: glibc has the first two since 2.18 only, and before 2.34 all in a library of its own. A
+/// program without that library starts no threads.
 bool set_default_stack(std::size_t bytes) noexcept {
-  const auto get = find<int(pthread_attr_t*)>("pthread_getattr_default_np");
-  const auto set = find<int(const pthread_attr_t*)>("pthread_setattr_default_np");
-  const auto resize = find<int(pthread_attr_t*, std::size_t)>("pthread_attr_setstacksize");
+  enum { kGet, kSet, kResize, kCreate, kCount };
+  void* found[kCount] = {};
+  find_all_next(
+      "pthread_getattr_default_np\0pthread_setattr_default_np\0pthread_attr_setstacksize\0"
+      "pthread_create",
+      found);
+  if (found[kCreate] == nullptr) {
+    return true;
+  }
+  const auto get = reinterpret_cast<int (*)(pthread_attr_t*)>(found[kGet]);
+  const auto set = reinterpret_cast<int (*)(const pthread_attr_t*)>(found[kSet]);
+  const auto resize = reinterpret_cast<int (*)(pthread_attr_t*, std::size_t)>(found[kResize]);
   pthread_attr_t attributes;
   return get != nullptr && set != nullptr && resize != nullptr && get(&attributes) == 0 &&
          resize(&attributes, bytes) == 0 && set(&attributes) == 0;

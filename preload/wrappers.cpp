@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <iterator>
 
 #include "advice.hpp"
 #include "code.hpp"
@@ -32,14 +31,15 @@ namespace {
               wrapped(daemon) wrapped(dlopen) wrapped(dlsym)
 
 #define WRAPPED_NUMBER(name) k_##name,
-#define WRAPPED_NAME(name) #name,
-enum Wrapped : unsigned char { WRAPPED_FUNCTIONS(WRAPPED_NUMBER) };
-constexpr char kNames[][10] = {WRAPPED_FUNCTIONS(WRAPPED_NAME)};
+#define WRAPPED_NAME(name) #name "\0"
+enum Wrapped : unsigned char { WRAPPED_FUNCTIONS(WRAPPED_NUMBER) k_count };
+constinit void* g_real[k_count] = {};
+
+constexpr char kNames[] = WRAPPED_FUNCTIONS(WRAPPED_NAME);
+
 #undef WRAPPED_NAME
 #undef WRAPPED_NUMBER
 #undef WRAPPED_FUNCTIONS
-
-constinit void* g_real[std::size(kNames)] = {};
 
 void* find_real(Wrapped which) noexcept {
   if (g_real[which] == nullptr) {
@@ -50,11 +50,7 @@ void* find_real(Wrapped which) noexcept {
 
 }  // namespace
 
-void find_wrapped_functions() noexcept {
-  for (std::size_t i = 0; i < std::size(kNames); ++i) {
-    g_real[i] = find_next(kNames[i]);
-  }
-}
+void find_wrapped_functions() noexcept { find_all_next(kNames, g_real); }
 
 }  // namespace duende::mlock::preload
 

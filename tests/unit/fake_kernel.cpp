@@ -213,7 +213,7 @@ int Kernel::set_memlock_limit(const rlimit& limit) const noexcept {
   return error;
 }
 
-bool Kernel::may_lock_beyond(rlim_t limit) const noexcept {
+Answer Kernel::may_lock_beyond(rlim_t limit) const noexcept {
   record("may_lock_beyond(", test::bytes(limit), ")");
   return g_current->exempt;
 }
@@ -258,4 +258,11 @@ extern "C" long __wrap_syscall(long number, long first, long second, long third,
   const std::string_view path = reinterpret_cast<const char*>(second);
   errno = ENOENT;
   return kernel->files.contains(path) ? 0 : -1;
+}
+
+extern "C" long __real_sysconf(int name);
+extern "C" long __wrap_sysconf(int name) {
+  const auto* const kernel = duende::mlock::test::FakeKernel::current();
+  return kernel == nullptr || name != _SC_THREAD_STACK_MIN ? __real_sysconf(name)
+                                                           : kernel->least_thread_stack;
 }

@@ -24,7 +24,7 @@ struct FakeFile {
 
 /// The answers of the header API's table of function pointers, and of all that the shim asks, for
 /// which this is the only definition in the test binary: preload::Kernel, the capabilities, and
-/// faccessat(2).
+/// faccessat(2), sysconf(3).
 /// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
 class FakeKernel {
  public:
@@ -45,7 +45,7 @@ class FakeKernel {
   int munlock_error = 0;
   int get_limit_error = 0;
   rlimit memlock = {.rlim_cur = 8U << 20U, .rlim_max = 8U << 20U};
-  bool exempt = false;
+  preload::Answer exempt = preload::Answer::no;
   std::set<std::uintptr_t> mapped;  // pages
   int ask_mapped_error = 0;
   std::uintptr_t top_of_stack = 0x9000;
@@ -57,6 +57,7 @@ class FakeKernel {
   preload::Answer locks_new_mappings = preload::Answer::yes;
   std::vector<std::pair<std::uintptr_t, std::size_t>> code;  // segments of loaded objects
   std::size_t total_memory = std::size_t{4} << 30U;
+  long least_thread_stack = 16384;  // sysconf(_SC_THREAD_STACK_MIN)
   std::deque<int> io_flusher_errors;
   std::deque<int> scheduling_errors;
   preload::Scheduling scheduling;

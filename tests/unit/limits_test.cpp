@@ -50,7 +50,7 @@ TEST_CASE("a limit that cannot be read is not set to what was not read") {
 TEST_CASE("an infinite limit binds nobody, and nobody is asked about exemption") {
   FakeKernel kernel;
   kernel.memlock = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
-  kernel.exempt = true;
+  kernel.exempt = Answer::yes;
   const MemlockLimit limit = read_memlock_limit(kernel);
   CHECK(limit.infinite());
   CHECK_FALSE(limit.exempt);
@@ -58,16 +58,16 @@ TEST_CASE("an infinite limit binds nobody, and nobody is asked about exemption")
   CHECK(kernel.calls == Calls{"getrlimit()"});
 }
 
-TEST_CASE("a finite limit binds whoever may not lock beyond it") {
-  for (const bool exempt : {true, false}) {
+TEST_CASE("a finite limit binds whoever is not known to lock beyond it") {
+  for (const Answer exempt : {Answer::yes, Answer::no, Answer::unknown}) {
     FakeKernel kernel;
     kernel.memlock = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY};
     kernel.exempt = exempt;
     const MemlockLimit limit = read_memlock_limit(kernel);
     CHECK(limit.soft == 4096);
     CHECK(limit.hard == RLIM_INFINITY);
-    CHECK(limit.exempt == exempt);
-    CHECK(limit.capped() == !exempt);
+    CHECK(limit.exempt == (exempt == Answer::yes));
+    CHECK(limit.capped() == (exempt != Answer::yes));
     CHECK(kernel.calls == Calls{"getrlimit()", "may_lock_beyond(4096)"});
   }
 }

@@ -13,6 +13,7 @@
 
 #include "doctest.hpp"
 #include "environment_block.hpp"
+#include "fake_kernel.hpp"
 
 namespace {
 
@@ -330,6 +331,30 @@ TEST_CASE("ONLY goes by base names, of argv[0] or of the executable") {
     Settings settings;
     settings.only = row.only;
     CHECK(is_selected(settings, row.program) == row.selected);
+  }
+}
+
+TEST_CASE("a thread's least stack is the processor's, and the line says so") {
+  struct Row {
+    long minimum;
+    const char* refused;
+    const char* accepted;
+    const char* range;
+  };
+  const Row rows[] = {
+      {2048, "15K", "16K", "16K to 1G"},  // musl
+      {16384, "15K", "16K", "16K to 1G"},
+      {20000, "19K", "20K", "20K to 1G"},      // x86-64 with large registers
+      {131072, "127K", "128K", "128K to 1G"},  // aarch64, ppc64el
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.minimum);
+    duende::mlock::test::FakeKernel kernel;
+    kernel.least_thread_stack = row.minimum;
+    CHECK(read_one("THREAD_STACK", row.accepted).problems == 0);
+    CHECK(lines_for({kName + "THREAD_STACK=" + row.refused}) ==
+          Strings{kName + "THREAD_STACK=\"" + row.refused +
+                  "\" is not accepted; accepted: " + row.range + "; default: unset"});
   }
 }
 

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The real kernel behind the seam: answers that can be checked against /proc.
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <string>
@@ -30,6 +37,46 @@ bool status_bit(const std::string& key, Capability which) {
   }
   FAIL("no " << key);
   return false;
+}
+
+/// What `body` answers in a child, whose limits and filters end with it; -1 after a signal, which
+/// comes when it takes ten seconds.
+template <class Body>
+int in_child(Body body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(10);
+    ::_exit(body());
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/// From here on that system call answers EPERM. False where there are no filters.
+bool refuse(unsigned number) {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/// Bytes that the main stack takes now.
+std::size_t stack_size() {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find("[stack]") != std::string::npos) {
+      const std::size_t dash = line.find('-');
+      return std::stoull(line.substr(dash + 1), nullptr, 16) -
+             std::stoull(line.substr(0, dash), nullptr, 16);
+    }
+  }
+  return 0;
 }
 
 TEST_CASE("the capability sets are those of /proc/self/status") {
@@ -151,6 +198,73 @@ TEST_CASE("the limit is the process's own") {
   CHECK(kSystemKernel.set_memlock_limit({.rlim_cur = 2, .rlim_max = 1}) == EINVAL);
 }
 
+TEST_CASE("whether the limit binds: what the capability says, where it counts") {
+  for (const rlim_t limit : {rlim_t{0}, rlim_t{64} << 10}) {
+    CAPTURE(limit);
+    const auto ask = [&] {
+      const rlimit bound = {limit, limit};
+      ::setrlimit(RLIMIT_MEMLOCK, &bound);
+      return static_cast<int>(kSystemKernel.may_lock_beyond(limit));
+    };
+    const auto without_capability = [&] {
+      return ::setresuid(12345, 12345, 12345) == 0 ? ask() : 255;
+    };
+    CHECK(in_child(ask) != static_cast<int>(Answer::unknown));
+    if (effective(Capability::ipc_lock)) {
+      // In a user namespace of its own the capability does not count.
+      MESSAGE("with CAP_IPC_LOCK: " << in_child(ask));
+      CHECK(in_child(without_capability) == static_cast<int>(Answer::no));
+    } else {
+      CHECK(in_child(ask) == static_cast<int>(Answer::no));
+    }
+  }
+}
+
+TEST_CASE("without address space to ask with, nobody knows") {
+  const auto ask = [] {
+    const rlimit bound = {rlim_t{64} << 20, rlim_t{64} << 20};
+    ::setrlimit(RLIMIT_AS, &bound);
+    return static_cast<int>(kSystemKernel.may_lock_beyond(rlim_t{1} << 30));
+  };
+  CHECK(in_child(ask) == static_cast<int>(Answer::unknown));
+  const auto refused = [] {
+    return refuse(SYS_madvise) ? static_cast<int>(kSystemKernel.may_lock_beyond(1 << 20)) : 255;
+  };
+  const int answer = in_child(refused);
+  if (answer == 255) {
+    MESSAGE("no system call filters here");
+  } else {
+    CHECK(answer == static_cast<int>(Answer::unknown));
+  }
+}
+
+TEST_CASE("the main stack is extended to its limit, and no further") {
+  const rlim_t limit = rlim_t{2} << 20;
+  const auto extend = [&] {
+    const rlimit bound = {limit, RLIM_INFINITY};
+    ::setrlimit(RLIMIT_STACK, &bound);
+    return kSystemKernel.extend_stack() && stack_size() > limit - 8 * page_size() &&
+                   stack_size() <= limit
+               ? 0
+               : 1;
+  };
+  if (in_child([&] { return stack_size() < limit - 8 * page_size() ? 0 : 1; }) != 0) {
+    MESSAGE("this stack does not grow");
+    return;
+  }
+  CHECK(in_child(extend) == 0);
+}
+
+TEST_CASE("a stack that cannot be extended is given up") {
+  const auto extend = [] { return !refuse(SYS_futex) ? 2 : kSystemKernel.extend_stack() ? 1 : 0; };
+  const int status = in_child(extend);
+  if (status == 2) {
+    MESSAGE("no system call filters here");
+    return;
+  }
+  CHECK(status == 0);
+}
+
 TEST_CASE("asking about exemption leaves no mapping and no lock behind") {
   const auto mappings = [] {
     std::ifstream maps("/proc/self/maps");
@@ -164,7 +278,7 @@ TEST_CASE("asking about exemption leaves no mapping and no lock behind") {
   const int before = mappings();
   (void)kSystemKernel.may_lock_beyond(0);
   (void)kSystemKernel.may_lock_beyond(page_size() * 100);
-  CHECK(kSystemKernel.may_lock_beyond(RLIM_INFINITY));
+  CHECK(kSystemKernel.may_lock_beyond(RLIM_INFINITY) == Answer::yes);
   CHECK(mappings() == before);
   CHECK(duende::mlock::detail::read_memory_use(kSystemKernel).value().locked == 0);
 }
