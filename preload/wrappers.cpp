@@ -57,7 +57,7 @@ void find_wrapped_functions() noexcept { find_all_next(kNames, g_real); }
 using namespace duende::mlock::preload;
 namespace detail = duende::mlock::detail;
 
-#define DUENDE_MLOCK_EXPORT extern "C" [[gnu::visibility("default")]]
+#define DUENDE_MLOCK_EXPORT extern "C" [[gnu::visibility("default"), gnu::externally_visible]]
 #define REAL(name) reinterpret_cast<decltype(&::name)>(find_real(k_##name))
 
 // What carries MCL_FUTURE. libc's setuid family takes it from all threads.
