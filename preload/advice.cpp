@@ -15,18 +15,29 @@ constexpr int kMadvDontneedLocked = 24;  // Linux 5.18
 
 constinit bool g_despite_locks = false;
 
-/// Nothing can be lost to swap in between: what is unlocked is given up.
-int advise_unlocked(const Kernel& kernel, std::uintptr_t begin, std::size_t size,
-                    int advice) noexcept {
-  (void)kernel.munlock(begin, size);
-  const int error = kernel.advise(begin, size, advice);
-  (void)kernel.lock(begin, size, true);
-  return error;
-}
-
 /// No length asks whether the kernel knows the advice.
 bool known(const Kernel& kernel, std::uintptr_t begin, int advice) noexcept {
   return kernel.advise(begin, 0, advice) == 0;
+}
+
+/// Some of it, by advice that only a lock refuses and that does nothing else of note. Before Linux
+/// 5.4 it is taken to be.
+bool locked(const Kernel& kernel, std::uintptr_t begin, std::size_t size) noexcept {
+  return !known(kernel, begin, kMadvCold) || kernel.advise(begin, size, kMadvCold) == EINVAL;
+}
+
+/// Nothing can be lost to swap in between: what is unlocked is given up.
+int advise_unlocked(const Kernel& kernel, std::uintptr_t begin, std::size_t size,
+                    int advice) noexcept {
+  const bool again = locked(kernel, begin, size);
+  if (again) {
+    (void)kernel.munlock(begin, size);
+  }
+  const int error = kernel.advise(begin, size, advice);
+  if (again) {
+    (void)kernel.lock(begin, size, true);
+  }
+  return error;
 }
 
 int discard(const Kernel& kernel, std::uintptr_t begin, std::size_t size) noexcept {

@@ -22,6 +22,7 @@ constexpr std::size_t kFree = std::size_t{4} << 20;
 struct ResidentCode::Walk {
   const Kernel& kernel;
   ResidentCode& code;
+  bool later;  // mlockall(2) has been before it, and may not have been about what is to come
   std::size_t place = 0;
 
   [[nodiscard]] bool knows(std::uintptr_t begin) noexcept {
@@ -51,6 +52,9 @@ bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size) noe
   }
   const Range range = {begin, code.room_for(walk.kernel, size)};
   if (range.size != 0) {
+    if (walk.later) {
+      (void)walk.kernel.lock(range.begin, range.size, true);
+    }
     (void)walk.kernel.populate_read(range.begin, range.size);
     code.used_ += range.size;
   }
@@ -63,8 +67,8 @@ bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size) noe
 
 void ResidentCode::read_in(const Kernel& kernel) noexcept {
   if (!__atomic_exchange_n(&busy_, true, __ATOMIC_ACQUIRE)) {
+    Walk walk = {kernel, *this, loads_ != 0};
     loads_ = kernel.load_count();
-    Walk walk = {kernel, *this};
     kernel.visit_code(add, &walk);
     __atomic_store_n(&busy_, false, __ATOMIC_RELEASE);
   }

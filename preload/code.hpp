@@ -23,7 +23,7 @@ class ResidentCode {
   /// while the parent lives, its lock keeps the pages, and the child need not. Async-signal-safe.
   void read_in_again(const Kernel& kernel) const noexcept;
 
-  /// `read_in`, if that was ever done and something was loaded since.
+  /// `read_in`, if that was ever done and something was loaded since, which is locked as well.
   void look_for_more(const Kernel& kernel) noexcept;
 
  private:

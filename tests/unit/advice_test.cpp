@@ -68,6 +68,23 @@ const Row kRows[] = {
     {.name = "no advice at all", .advice = 999, .unknown = {999}, .answer = EINVAL, .calls = {}},
 };
 
+/// Whether an advice is known, and whether it is refused by a lock.
+void forget_questions(FakeKernel& kernel) {
+  std::erase_if(kernel.calls, [](const std::string& call) {
+    return call.find("madvise(10000,") != std::string::npos || call.find(", 20)") != call.npos;
+  });
+}
+
+TEST_CASE("what was not locked is not locked after it, and refused as without the library") {
+  for (const int advice : {MADV_REMOVE, 8}) {
+    FakeKernel kernel;
+    kernel.advise_errors = {EINVAL};
+    CHECK(advise_locked(kernel, 0x10000, 0x20000, advice) == EINVAL);
+    forget_questions(kernel);
+    CHECK(kernel.calls.size() == 1);
+  }
+}
+
 TEST_CASE("advice has the effect that it has without a lock") {
   const auto page = [] {
     std::ostringstream size;
@@ -79,10 +96,9 @@ TEST_CASE("advice has the effect that it has without a lock") {
     FakeKernel kernel;
     kernel.unknown_advice = row.unknown;
     kernel.advise_errors = row.errors;
+    kernel.locked = true;
     CHECK(advise_locked(kernel, 0x10000, 0x20000, row.advice) == row.answer);
-    std::erase_if(kernel.calls, [](const std::string& call) {
-      return call.find("madvise(10000,") != std::string::npos;
-    });
+    forget_questions(kernel);
     Calls calls = row.calls;
     for (std::string& call : calls) {
       if (const auto at = call.find("PAGE"); at != std::string::npos) {

@@ -135,7 +135,11 @@ int Kernel::lock(std::uintptr_t begin, std::size_t size, bool onfault) const noe
 int Kernel::advise(std::uintptr_t begin, std::size_t size, int advice) const noexcept {
   record("madvise(", range(begin, size), ", ", advice, ")");
   const bool known = !g_current->unknown_advice.contains(advice);
-  return !known ? EINVAL : size == 0 ? 0 : next_of(g_current->advise_errors);
+  constexpr int kCold = 20;
+  if (!known || size == 0) {
+    return known ? 0 : EINVAL;
+  }
+  return advice != kCold ? next_of(g_current->advise_errors) : g_current->locked ? EINVAL : 0;
 }
 
 int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept {

@@ -52,6 +52,7 @@ class FakeKernel {
   std::set<std::uintptr_t> unreadable;  // pages
   std::set<int> unknown_advice;
   std::deque<int> advise_errors;
+  bool locked = false;  // MADV_COLD is refused
   std::map<std::string, preload::Answer, std::less<>> swappable_paths;  // others: unknown
   bool data_files_mapped = false;
   preload::Answer locks_new_mappings = preload::Answer::yes;

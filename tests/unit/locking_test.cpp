@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "preload/code.hpp"
 #include "preload/stack.hpp"
 
 #include "doctest.hpp"
@@ -46,6 +47,7 @@ const std::string kSpare = [] {
 /// A kernel that does as it is told, with a stack of one page.
 void script_obedience(FakeKernel& kernel) {
   main_stack() = {};
+  resident_code() = {};
   kernel.top_of_stack = 0x900000;
   kernel.mapped = {0x900000};
   kernel.set_memory_use(9000, 4);
@@ -395,11 +397,10 @@ TEST_CASE("the future alone is believed when a new mapping shows it") {
 }
 
 TEST_CASE("code that cannot be made resident is left to faults") {
-  std::uintptr_t begin = 0x10000000;  // what was read in before is not again
   for (const int error : {EINVAL, ENOMEM, EFAULT, EHWPOISON}) {
     FakeKernel kernel;
     script_obedience(kernel);
-    kernel.code = {{begin += 0x10000, 0x1000}};
+    kernel.code = {{0x10000, 0x1000}};
     kernel.populate_errors = {error};
     LockPlan plan = kAllOnfault;
     plan.code = Code::resident;
