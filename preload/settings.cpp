@@ -151,11 +151,24 @@ bool only(std::string_view value, Settings& settings) noexcept {
   return !malformed;
 }
 
-#define VARIABLE(name, accepted, fallback, meaning, parse) {#name, accepted, fallback, parse},
+#define VARIABLE(name, accepted, fallback, meaning, parse) {#name, accepted, fallback},
 constexpr Variable kVariables[] = {
 #include "variables.inc"
 };
 #undef VARIABLE
+
+/// False, and no change, for a value that is not accepted. A chain of comparisons: a pointer in the
+/// table would be a relocation.
+bool parse(const Variable& variable, std::string_view value, Settings& settings) noexcept {
+  const Variable* next = kVariables;
+#define VARIABLE(name, accepted, fallback, meaning, parser) \
+  if (&variable == next++) {                                \
+    return parser(value, settings);                         \
+  }
+#include "variables.inc"
+#undef VARIABLE
+  return false;
+}
 #undef BOOLEAN
 
 /// Levenshtein's in any case, over names cut to a length no variable comes near.
@@ -206,7 +219,7 @@ void describe_value(Line& line, const Variable& variable, std::string_view value
   append_quoted(line, value);
   line << " is not accepted; accepted: ";
   std::string_view accepted = variable.accepted;
-  if (variable.parse == thread_stack) {
+  if (variable.name == std::string_view("THREAD_STACK")) {
     line << least_thread_stack();
     accepted = detail::after(accepted, accepted.find('K'));
   }
@@ -252,7 +265,7 @@ ReadResult read(Environment environment, const ProblemSink* sink) noexcept {
       continue;
     }
     bool& repeated = seen[variable - kVariables];
-    if (!repeated && !entry->value.empty() && !variable->parse(entry->value, result.settings)) {
+    if (!repeated && !entry->value.empty() && !parse(*variable, entry->value, result.settings)) {
       problem([&](Line& line) { describe_value(line, *variable, entry->value); });
       result.required_malformed |= variable->name == std::string_view("REQUIRED");
     }

@@ -48,8 +48,6 @@ struct Variable {
   char name[13];  // without the prefix
   char accepted[33];
   char fallback[7];
-  /// False, and no change, for a value that is not accepted.
-  bool (*parse)(std::string_view value, Settings& settings) noexcept;
 };
 
 /// Every variable there is, in the README's order.
