@@ -9,6 +9,8 @@
 
 #include <duende/mlock/status.hpp>
 
+#include "filter.hpp"
+
 namespace duende::mlock::preload {
 
 namespace {
@@ -136,17 +138,6 @@ void append_limit_fix(Line& line, const Kernel& kernel, const MemlockLimit& limi
   }
 }
 
-/// The seccomp mode of proc_pid_status(5), Linux 3.8.
-bool filtered(const Kernel& kernel) noexcept {
-  detail::LineReader status(kernel, "/proc/self/status");
-  while (const auto line = status.next()) {
-    if (detail::starts_with(*line, "Seccomp:")) {
-      return detail::ends_with(*line, "2");
-    }
-  }
-  return false;
-}
-
 /// EPERM although the limit would allow it.
 void append_policy(Line& line, const Kernel& kernel) noexcept {
   if (!filtered(kernel)) {
@@ -269,7 +260,7 @@ constexpr LogLevel failure_level(const Settings& settings) noexcept {
 constinit bool g_in_kubernetes = false;
 
 bool exists(const char* path) noexcept {
-  return ::syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
+  return system_call(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
 }
 
 }  // namespace

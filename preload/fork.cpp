@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "diagnose.hpp"
+#include "filter.hpp"
 #include "privileges.hpp"
 
 // glibc's pthread_atfork is a static wrapper around the first (glibc 2.3.2); musl has only the
@@ -29,6 +30,7 @@ constinit Inheritance g_inheritance;
 void lock_child() noexcept {
   const detail::ErrnoGuard guard;
   const Settings& settings = *g_inheritance.settings;
+  relearn_in_child(settings.required);
   // The child may have dropped privileges, or entered another namespace, before it forked.
   const MemlockLimit limit = read_memlock_limit(kSystemKernel);
   const Outcome outcome = carry_out(kSystemKernel, plan_for_child(settings, limit), limit);

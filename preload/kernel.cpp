@@ -11,6 +11,7 @@
 #include <ctime>
 
 #include "capability.hpp"
+#include "filter.hpp"
 
 namespace duende::mlock::preload {
 
@@ -23,22 +24,22 @@ namespace {
 int result(long returned) noexcept { return returned == 0 ? 0 : errno; }
 
 int munlock_pages(std::uintptr_t begin, std::size_t size) noexcept {
-  return result(::syscall(SYS_munlock, begin, size));
+  return result(system_call(SYS_munlock, begin, size));
 }
 
 int populate_read(std::uintptr_t begin, std::size_t size) noexcept {
   constexpr int kMadvPopulateRead = 22;  // Linux 5.14; newer than glibc 2.17's headers
-  return result(::syscall(SYS_madvise, begin, size, kMadvPopulateRead));
+  return result(system_call(SYS_madvise, begin, size, kMadvPopulateRead));
 }
 
 /// MADV_NOHUGEPAGE: a flag that costs a single page nothing, and that its neighbours lack.
 int set_apart(std::uintptr_t page) noexcept {
-  return result(::syscall(SYS_madvise, page, page_size(), MADV_NOHUGEPAGE));
+  return result(system_call(SYS_madvise, page, page_size(), MADV_NOHUGEPAGE));
 }
 
 /// MS_ASYNC does nothing but look, since Linux 2.6.19; mincore(2) would allocate a page for it.
 bool is_mapped(std::uintptr_t page) noexcept {
-  return ::syscall(SYS_msync, page, page_size(), MS_ASYNC) == 0;
+  return system_call(SYS_msync, page, page_size(), MS_ASYNC) == 0;
 }
 
 /// Extends the stack down to `address` by having the kernel read it, which it may far below the
@@ -46,14 +47,14 @@ bool is_mapped(std::uintptr_t page) noexcept {
 bool reaches_stack(std::uintptr_t address) noexcept {
   constexpr int kNeverThere = 1;  // a word that differs, or the timeout, ends the wait at once
   const timespec at_once = {};
-  return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) == 0 ||
+  return system_call(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) == 0 ||
          errno != EFAULT;
 }
 
 bool extend_stack() noexcept {
   constexpr rlim_t kMost = rlim_t{64} << 20;  // all of it is charged
   rlimit limit;
-  if (::syscall(SYS_prlimit64, 0, RLIMIT_STACK, nullptr, &limit) != 0 || limit.rlim_cur > kMost) {
+  if (system_call(SYS_prlimit64, 0, RLIMIT_STACK, nullptr, &limit) != 0 || limit.rlim_cur > kMost) {
     return false;
   }
   // The program's name is the last thing on the stack, in its last pages.
@@ -71,11 +72,11 @@ bool extend_stack() noexcept {
 static_assert(sizeof(rlim_t) == 8);
 
 int get_memlock_limit(rlimit& limit) noexcept {
-  return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, nullptr, &limit));
+  return result(system_call(SYS_prlimit64, 0, RLIMIT_MEMLOCK, nullptr, &limit));
 }
 
 int set_memlock_limit(const rlimit& limit) noexcept {
-  return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
+  return result(system_call(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
 }
 
 /// Asks by trying, on address space that is reserved for a moment and holds no memory. Reading
@@ -89,36 +90,46 @@ bool may_lock_beyond(rlim_t limit) noexcept {
   }
   const std::size_t size = (static_cast<std::size_t>(limit) / page + 1) * page;
   const long space =
-      ::syscall(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
+      system_call(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
   if (space == -1) {
     return errno == ENOMEM;  // less address space than that limit allows to lock
   }
-  const int error = result(::syscall(SYS_mlock2, space, size, kMlockOnfault));
-  ::syscall(SYS_munmap, space, size);
+  const int error = result(system_call(SYS_mlock2, space, size, kMlockOnfault));
+  system_call(SYS_munmap, space, size);
   // Before Linux 4.4 only the capability set can be asked.
   return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
 }
 
 int set_io_flusher(bool on) noexcept {
   constexpr int kPrSetIoFlusher = 57;  // glibc older than 2.36 lacks the name
-  return result(::syscall(SYS_prctl, kPrSetIoFlusher, on ? 1L : 0L, 0L, 0L, 0L));
+  return result(system_call(SYS_prctl, kPrSetIoFlusher, on ? 1L : 0L, 0L, 0L, 0L));
 }
 
 int set_scheduling(Scheduling wanted) noexcept {
   const sched_param parameter = {.sched_priority = wanted.priority};
-  return result(::syscall(SYS_sched_setscheduler, 0, wanted.policy, &parameter));
+  return result(system_call(SYS_sched_setscheduler, 0, wanted.policy, &parameter));
 }
 
 Scheduling scheduling() noexcept {
   sched_param parameter = {};
-  ::syscall(SYS_sched_getparam, 0, &parameter);
-  return {.policy = static_cast<int>(::syscall(SYS_sched_getscheduler, 0)),
+  system_call(SYS_sched_getparam, 0, &parameter);
+  return {.policy = static_cast<int>(system_call(SYS_sched_getscheduler, 0)),
           .priority = parameter.sched_priority};
+}
+
+int lock_all(int flags) noexcept {
+  return may_call(SYS_mlockall) ? detail::kSystemKernel.mlockall(flags) : ENOSYS;
+}
+
+int unlock_all() noexcept {
+  return may_call(SYS_munlockall) ? detail::kSystemKernel.munlockall() : ENOSYS;
 }
 
 constexpr Kernel system_kernel() noexcept {
   Kernel kernel{};
   static_cast<detail::Kernel&>(kernel) = detail::kSystemKernel;
+  kernel.mlockall = lock_all;
+  kernel.munlockall = unlock_all;
   kernel.munlock = munlock_pages;
   kernel.populate_read = populate_read;
   kernel.set_apart = set_apart;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "diagnose.hpp"
+#include "filter.hpp"
 #include "fork.hpp"
 #include "privileges.hpp"
 #include "reclaim.hpp"
@@ -65,6 +66,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
   const std::string_view name = secure_execution() ? "(secure)" : program_invocation_short_name;
   const ReadResult read = read_settings(environment);
   g_settings = read.settings;
+  learn_filter(kSystemKernel, g_settings.required);
 
   open_report(g_settings.log, name, environment);
   remember_host(environment);

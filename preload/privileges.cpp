@@ -9,6 +9,7 @@
 
 #include "capability.hpp"
 #include "diagnose.hpp"
+#include "filter.hpp"
 #include "mappings.hpp"
 #include "symbols.hpp"
 
@@ -46,7 +47,7 @@ struct Following {
 constinit Following g_following;
 
 bool following() noexcept {
-  return g_following.process != 0 && g_following.process == ::syscall(SYS_getpid);
+  return g_following.process != 0 && g_following.process == system_call(SYS_getpid);
 }
 
 /// Ends MCL_FUTURE while the capability still allows the call that does it: there is no flag for
@@ -133,7 +134,7 @@ void follow_privileges(const Settings& settings, const Outcome& outcome) noexcep
                           .future_onfault = outcome.plan.future_onfault},
                  .limit = outcome.limit,
                  .stack = {},
-                 .process = carried ? ::syscall(SYS_getpid) : 0,
+                 .process = carried ? system_call(SYS_getpid) : 0,
                  .future_on = carried};
 }
 

@@ -14,6 +14,8 @@
 
 #include <duende/mlock/detail/kernel.hpp>
 
+#include "filter.hpp"
+
 namespace duende::mlock::preload {
 
 namespace {
@@ -29,7 +31,7 @@ constexpr SignalSet only(int signal) noexcept { return SignalSet{1} << (signal -
 
 SignalSet change_mask(int how, SignalSet set) noexcept {
   SignalSet before = 0;
-  ::syscall(SYS_rt_sigprocmask, how, &set, &before, sizeof set);
+  system_call(SYS_rt_sigprocmask, how, &set, &before, sizeof set);
   return before;
 }
 
@@ -42,7 +44,7 @@ class WriteSignalsBlocked {
     // Only what was blocked before can have been pending before; that is not ours to take back.
     if ((before_ & raised_) != 0) {
       SignalSet pending = 0;
-      ::syscall(SYS_rt_sigpending, &pending, sizeof pending);
+      system_call(SYS_rt_sigpending, &pending, sizeof pending);
       raised_ &= ~(before_ & pending);
     }
   }
@@ -54,7 +56,7 @@ class WriteSignalsBlocked {
   /// Takes back what the write raised.
   void consume() noexcept {
     const timespec at_once = {};
-    ::syscall(SYS_rt_sigtimedwait, &raised_, nullptr, &at_once, sizeof raised_);
+    system_call(SYS_rt_sigtimedwait, &raised_, nullptr, &at_once, sizeof raised_);
   }
 
  private:
@@ -71,7 +73,7 @@ int write_at_once(const struct stat& target, const char* bytes, std::size_t size
     // back.
     pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
     const timespec at_once = {};
-    if (::syscall(SYS_ppoll, &room, 1, &at_once, nullptr, sizeof(SignalSet)) != 1 ||
+    if (system_call(SYS_ppoll, &room, 1, &at_once, nullptr, sizeof(SignalSet)) != 1 ||
         room.revents != POLLOUT) {
       return EAGAIN;
     }
@@ -81,12 +83,12 @@ int write_at_once(const struct stat& target, const char* bytes, std::size_t size
     constexpr int kRwfNowait = 8;
     iovec vector = {.iov_base = const_cast<char*>(bytes), .iov_len = size};
     const int error =
-        answer(::syscall(SYS_pwritev2, STDERR_FILENO, &vector, 1, -1L, -1L, kRwfNowait));
+        answer(system_call(SYS_pwritev2, STDERR_FILENO, &vector, 1, -1L, -1L, kRwfNowait));
     if (error == 0 || error == EAGAIN || error == EPIPE) {
       return error;
     }
   }
-  return answer(::syscall(SYS_write, STDERR_FILENO, bytes, size));
+  return answer(system_call(SYS_write, STDERR_FILENO, bytes, size));
 }
 
 void write_to_stderr(const struct stat& target, std::string_view line) noexcept {
@@ -142,7 +144,7 @@ bool reported(LogLevel level) noexcept { return level <= g_destination.threshold
 
 void report(LogLevel level, const Line& text) noexcept {
   struct stat target;
-  if (!reported(level) || ::syscall(SYS_fstat, STDERR_FILENO, &target) != 0) {
+  if (!reported(level) || system_call(SYS_fstat, STDERR_FILENO, &target) != 0) {
     return;
   }
   const auto& [threshold, has_journal, name, device, inode] = g_destination;
@@ -150,7 +152,7 @@ void report(LogLevel level, const Line& text) noexcept {
   if (has_journal && target.st_dev == device && target.st_ino == inode) {
     line << journal_priority(level);
   }
-  line << "duende-mlock[" << static_cast<unsigned>(::syscall(SYS_getpid)) << "] " << name.view()
+  line << "duende-mlock[" << static_cast<unsigned>(system_call(SYS_getpid)) << "] " << name.view()
        << ": ";
   // The end of the line is never cut.
   const std::size_t room = Line::capacity() - line.size() - 1;
@@ -160,13 +162,13 @@ void report(LogLevel level, const Line& text) noexcept {
 
 void abort_daemon() noexcept {
   // Also keeps a core_pattern that is a pipe from being run, which RLIMIT_CORE does not.
-  ::syscall(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
+  system_call(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
   constexpr std::uintptr_t kDefault[4] = {};  // the kernel's struct sigaction, at its largest
-  ::syscall(SYS_rt_sigaction, SIGABRT, kDefault, nullptr, sizeof(SignalSet));
+  system_call(SYS_rt_sigaction, SIGABRT, kDefault, nullptr, sizeof(SignalSet));
   change_mask(SIG_UNBLOCK, only(SIGABRT));
-  ::syscall(SYS_kill, ::syscall(SYS_getpid), SIGABRT);
+  system_call(SYS_kill, system_call(SYS_getpid), SIGABRT);
   for (;;) {
-    ::syscall(SYS_exit_group, 128 + SIGABRT);
+    system_call(SYS_exit_group, 128 + SIGABRT);
   }
 }
 

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <optional>
 
+#include "filter.hpp"
+
 namespace duende::mlock::preload {
 
 namespace {
@@ -295,7 +297,7 @@ bool is_selected(const Settings& settings, std::string_view program) noexcept {
   }
   char executable[4096];
   const long length =
-      ::syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable);
+      system_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable);
   return length > 0 && named({executable, static_cast<std::size_t>(length)});
 }
 
