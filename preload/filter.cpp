@@ -51,7 +51,7 @@ constexpr std::uint16_t kCalls[] = {
     SYS_rt_sigaction,
     SYS_kill,
     SYS_getdents64,
-    SYS_uname,
+    SYS_gettid,
 };
 constexpr unsigned kCallCount = std::size(kCalls);
 static_assert(kCallCount <= 64);

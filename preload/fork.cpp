@@ -6,6 +6,7 @@
 #include "diagnose.hpp"
 #include "filter.hpp"
 #include "privileges.hpp"
+#include "said.hpp"
 
 // glibc's pthread_atfork is a static wrapper around the first (glibc 2.3.2); musl has only the
 // second. No handle to take them back by: the library is linked to stay (-z nodelete).
@@ -23,8 +24,16 @@ namespace {
 struct Inheritance {
   const Settings* settings = nullptr;
   bool future = false;
+  bool limited = false;
 };
 constinit Inheritance g_inheritance;
+
+void before_fork() noexcept {
+  const detail::ErrnoGuard guard;
+  if (g_inheritance.limited || filter() == Filter::untried) {
+    share_sayings();
+  }
+}
 
 /// In the child, possibly of a process with threads: async-signal-safe calls only.
 void lock_child() noexcept {
@@ -41,7 +50,10 @@ void lock_child() noexcept {
     Message message;
     message.text << "after fork: ";
     describe(message, kSystemKernel, outcome, settings);
-    report(failed || lost_future ? message.level : LogLevel::debug, message.text);
+    const bool loud = (failed && first_to_say(Saying::child_unlocked)) ||
+                      (lost_future && first_to_say(Saying::child_current_only)) ||
+                      message.level == LogLevel::error;
+    report(loud ? message.level : LogLevel::debug, message.text);
   }
   if (failed && settings.required) {
     abort_daemon();
@@ -51,11 +63,11 @@ void lock_child() noexcept {
 }  // namespace
 
 bool follow_forks(const Settings& settings, const Outcome& outcome) noexcept {
-  g_inheritance = {&settings, outcome.plan.future};
+  g_inheritance = {&settings, outcome.plan.future, !outcome.limit.infinite()};
   if (__register_atfork != nullptr) {
-    return __register_atfork(nullptr, nullptr, lock_child, nullptr) == 0;
+    return __register_atfork(before_fork, nullptr, lock_child, nullptr) == 0;
   }
-  return pthread_atfork != nullptr && pthread_atfork(nullptr, nullptr, lock_child) == 0;
+  return pthread_atfork != nullptr && pthread_atfork(before_fork, nullptr, lock_child) == 0;
 }
 
 }  // namespace duende::mlock::preload

@@ -105,15 +105,15 @@ int set_io_flusher(bool on) noexcept {
   return result(system_call(SYS_prctl, kPrSetIoFlusher, on ? 1L : 0L, 0L, 0L, 0L));
 }
 
-int set_scheduling(Scheduling wanted) noexcept {
+int set_scheduling(long thread, Scheduling wanted) noexcept {
   const sched_param parameter = {.sched_priority = wanted.priority};
-  return result(system_call(SYS_sched_setscheduler, 0, wanted.policy, &parameter));
+  return result(system_call(SYS_sched_setscheduler, thread, wanted.policy, &parameter));
 }
 
-Scheduling scheduling() noexcept {
+Scheduling scheduling(long thread) noexcept {
   sched_param parameter = {};
-  system_call(SYS_sched_getparam, 0, &parameter);
-  return {.policy = static_cast<int>(system_call(SYS_sched_getscheduler, 0)),
+  system_call(SYS_sched_getparam, thread, &parameter);
+  return {.policy = static_cast<int>(system_call(SYS_sched_getscheduler, thread)),
           .priority = parameter.sched_priority};
 }
 

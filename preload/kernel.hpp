@@ -10,7 +10,7 @@
 
 namespace duende::mlock::preload {
 
-/// sched_getscheduler(2) and sched_getparam(2) of this thread.
+/// sched_getscheduler(2) and sched_getparam(2).
 struct Scheduling {
   int policy = 0;
   int priority = 0;
@@ -33,8 +33,9 @@ struct Kernel : detail::Kernel {
   bool (*may_lock_beyond)(rlim_t limit) noexcept;
   /// PR_SET_IO_FLUSHER (Linux 5.6; EINVAL before).
   int (*set_io_flusher)(bool on) noexcept;
-  int (*set_scheduling)(Scheduling wanted) noexcept;
-  Scheduling (*scheduling)() noexcept;
+  /// Of any thread, 0 being this one.
+  int (*set_scheduling)(long thread, Scheduling wanted) noexcept;
+  Scheduling (*scheduling)(long thread) noexcept;
 };
 
 extern const Kernel kSystemKernel;

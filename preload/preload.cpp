@@ -10,6 +10,7 @@
 #include "privileges.hpp"
 #include "reclaim.hpp"
 #include "report.hpp"
+#include "said.hpp"
 #include "threads.hpp"
 
 namespace duende::mlock::preload {
@@ -40,7 +41,7 @@ Outcome lock_process(const ReclaimState& reclaim) noexcept {
   outcome.realtime = reclaim.realtime;
   Message message;
   describe(message, kSystemKernel, outcome, g_settings);
-  report(message.level, message.text);
+  report(quieter(kSystemKernel, message.level, outcome), message.text);
   return outcome;
 }
 
@@ -79,7 +80,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
 
   const bool strict = g_settings.required || read.required_malformed;
   if (read.problems != 0) {
-    report_problems(environment, strict ? LogLevel::error : LogLevel::warn);
+    report_problems(environment, strict ? LogLevel::error : quieter(kSystemKernel, LogLevel::warn));
   }
   if (read.problems != 0 && strict) {
     abort_daemon();

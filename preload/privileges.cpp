@@ -11,6 +11,7 @@
 #include "diagnose.hpp"
 #include "filter.hpp"
 #include "mappings.hpp"
+#include "said.hpp"
 #include "symbols.hpp"
 
 namespace duende::mlock::preload {
@@ -42,7 +43,6 @@ struct Following {
   long process = 0;  // 0: nothing to follow
   unsigned regained = 0;
   bool future_on = false;  // as the kernel has it
-  bool told = false;       // the first drop is worth a line, the thousandth is not
 };
 constinit Following g_following;
 
@@ -78,12 +78,11 @@ void resume_future() noexcept {
 
 void tell_of_drop() noexcept {
   const Settings& settings = *g_following.settings;
-  if (!g_following.told || settings.required) {
+  if (settings.required || first_to_say(Saying::dropped)) {
     Message message;
     describe_drop(message, kSystemKernel, settings, g_following.limit);
     report(message.level, message.text);
   }
-  g_following.told = true;
   if (settings.required) {
     abort_daemon();
   }

@@ -74,7 +74,7 @@ int set_memlock_limit(const rlimit& limit) noexcept {
   return error;
 }
 
-int set_scheduling(preload::Scheduling wanted) noexcept {
+int set_scheduling(long /*thread*/, preload::Scheduling wanted) noexcept {
   record("set_scheduling(", wanted.policy, ", ", wanted.priority, ")");
   const int error = next_of(g_current->scheduling_errors);
   if (error == 0 && !g_current->ignores_scheduling) {
@@ -114,7 +114,7 @@ preload::Kernel make_table() noexcept {
     return next_of(g_current->io_flusher_errors);
   };
   table.set_scheduling = set_scheduling;
-  table.scheduling = []() noexcept { return g_current->scheduling; };
+  table.scheduling = [](long) noexcept { return g_current->scheduling; };
   table.get_memlock_limit = [](rlimit& limit) noexcept {
     record("getrlimit()");
     limit = g_current->get_limit_error == 0 ? g_current->memlock : rlimit{1, 2};
@@ -180,15 +180,21 @@ CapabilityState capability(Capability which) noexcept {
   return found == kernel->capabilities.end() ? CapabilityState{} : found->second;
 }
 
-bool effective(Capability which) noexcept { return capability(which).effective; }
+bool effective(Capability which, int /*process*/) noexcept { return capability(which).effective; }
 
 }  // namespace duende::mlock::preload
 
-// The linker sends calls of syscall(2) here: the mere existence of a file is asked by number.
+// The linker sends calls of syscall(2) here: the mere existence of a file is asked by number, and
+// what a filter answers.
 extern "C" long __real_syscall(long number, ...);
 extern "C" long __wrap_syscall(long number, long first, long second, long third, long fourth,
                                long fifth, long sixth) {
   const auto* const kernel = duende::mlock::test::FakeKernel::current();
+  const bool probed = first == -1 || !(kernel != nullptr && kernel->lets_other_policies_through);
+  if (kernel != nullptr && probed && kernel->filter_answers.contains(number)) {
+    errno = kernel->filter_answers.at(number);
+    return -1;
+  }
   if (kernel == nullptr || number != SYS_faccessat) {
     return __real_syscall(number, first, second, third, fourth, fifth, sixth);
   }

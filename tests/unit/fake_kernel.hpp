@@ -23,8 +23,9 @@ struct FakeFile {
 };
 
 /// The answers of the two tables of function pointers, and of what the shim asks without one:
-/// faccessat(2), and the capabilities, for which this is the only definition in the test binary.
-/// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
+/// faccessat(2), what a filter answers, and the capabilities, for which this is the only definition
+/// in the test binary. One lives at a time; a deque of errnos is answered in order, and then 0 for
+/// ever.
 class FakeKernel {
  public:
   FakeKernel() noexcept;
@@ -52,6 +53,10 @@ class FakeKernel {
   bool ignores_scheduling = false;  // answers 0 and changes nothing
   std::map<preload::Capability, preload::CapabilityState> capabilities;
   std::map<std::string, FakeFile, std::less<>> files;
+  /// What a seccomp filter answers to a call by its number; with the flag, only to real-time
+  /// policies.
+  std::map<long, int> filter_answers;
+  bool lets_other_policies_through = false;
 
   /// Every call that changes something, or asks about the limit, in the order made.
   std::vector<std::string> calls;

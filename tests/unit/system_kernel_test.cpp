@@ -70,8 +70,8 @@ TEST_CASE("a page is mapped until it is not") {
 }
 
 TEST_CASE("the scheduling is the thread's own") {
-  CHECK(kSystemKernel.scheduling().policy == ::sched_getscheduler(0));
-  CHECK(kSystemKernel.set_scheduling({.policy = 12345, .priority = 0}) == EINVAL);
+  CHECK(kSystemKernel.scheduling(0).policy == ::sched_getscheduler(0));
+  CHECK(kSystemKernel.set_scheduling(0, {.policy = 12345, .priority = 0}) == EINVAL);
 }
 
 TEST_CASE("a file is read to its end") {
