@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include <ctime>
 
-#include "capability.hpp"
 #include "filter.hpp"
 
 namespace duende::mlock::preload {
@@ -89,15 +88,22 @@ bool may_lock_beyond(rlim_t limit) noexcept {
     return true;
   }
   const std::size_t size = (static_cast<std::size_t>(limit) / page + 1) * page;
-  const long space =
-      system_call(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
+  const auto reserve = [size](long flags) {
+    return system_call(SYS_mmap, nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1L,
+                       0L);
+  };
+  long space = reserve(0);
   if (space == -1) {
     return errno == ENOMEM;  // less address space than that limit allows to lock
   }
   const int error = result(system_call(SYS_mlock2, space, size, kMlockOnfault));
   system_call(SYS_munmap, space, size);
-  // Before Linux 4.4 only the capability set can be asked.
-  return error == ENOSYS ? effective(Capability::ipc_lock) : error == 0;
+  // Before Linux 4.4, and where a filter answers, another way to ask.
+  if ((error == ENOSYS || error == EPERM) && (space = reserve(MAP_LOCKED)) != -1) {
+    system_call(SYS_munmap, space, size);
+    return true;
+  }
+  return error == 0;
 }
 
 int set_io_flusher(bool on) noexcept {

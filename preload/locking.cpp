@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "locking.hpp"
 
+#include <sys/syscall.h>
 #include <cerrno>
 
 #include <duende/mlock/lock.hpp>
 
+#include "filter.hpp"
 #include "mappings.hpp"
 
 namespace duende::mlock::preload {
@@ -44,6 +46,11 @@ Outcome lock_only(const Kernel& kernel, const LockPlan& plan, const MemlockLimit
   Outcome outcome = {.plan = plan, .limit = limit, .memory = {}};
   if (plan.empty()) {
     return outcome;  // not even MCL_ONFAULT, which alone is EINVAL
+  }
+  if (!limit.infinite() && !may_call(SYS_munlockall)) {
+    outcome.failure = Failure::refused;  // what cannot be undone may be what breaks the daemon
+    outcome.error = ENOSYS;
+    return outcome;
   }
   if (!plan.current || !plan.future || plan.current_onfault == plan.future_onfault) {
     lock(kernel, outcome, plan.current, plan.future,
