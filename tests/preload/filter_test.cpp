@@ -5,11 +5,14 @@
 #include <sys/syscall.h>
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "deployment.hpp"
 #include "precondition.hpp"
+#include "stage.hpp"
 
 namespace duende::mlock::test {
 
@@ -116,6 +119,47 @@ TEST_SUITE("every-moment") {
           for (const int answer : {kKills, kKillsThread, kTraps, EPERM, ENOSYS}) {
             check_runs(moment, calls, answer);
           }
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+/// The functions by which a program puts a filter on itself are followed where the library stands
+/// in front of them, as it then does of unshare(2).
+bool later_is_missing() {
+  using namespace std::string_literals;
+  std::stringstream library;
+  library << std::ifstream(Stage::get().library(), std::ios::binary).rdbuf();
+  return library.str().find("\0unshare\0"s) == std::string::npos &&
+         skip("a library in front of prctl and syscall");
+}
+
+}  // namespace
+
+TEST_SUITE("later") {
+  TEST_CASE("a filter that the daemon puts on itself") {
+    if (later_is_missing() || test::is_missing(Identity::root)) {
+      return;
+    }
+    for (const std::string way : {"prctl", "syscall"}) {
+      for (const std::string moment : {"fork", "drop", "both"}) {
+        for (const Names& variables : {Names{}, Names{"FUTURE=1"}, Names{"LOG=debug"}}) {
+          Launch bare = plain("confine", {way, moment});
+          Launch launch = shimmed("confine", {way, moment}, variables);
+          for (Launch* const each : {&bare, &launch}) {
+            each->identity = Identity::root;
+            limit_locking(*each, kDefaultLimit);
+          }
+          CAPTURE(way);
+          CAPTURE(moment);
+          const Finished without = run(bare);
+          const Finished with = run(launch);
+          CHECK(without.how() == "exit 0");
+          CHECK(with.how() == without.how());
+          CHECK(with.out == without.out);
         }
       }
     }
