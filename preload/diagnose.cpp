@@ -89,20 +89,17 @@ bool append_unit(Line& line, const Kernel& kernel) noexcept {
     if (!detail::starts_with(manager, "::") && !detail::starts_with(manager, ":name=systemd:")) {
       continue;
     }
-    // A shell under a user's manager has its limits from elsewhere.
-    const bool of_manager = detail::ends_with(manager, ".service");
-    std::string_view unit;
-    for (std::string_view rest = manager; !rest.empty();) {
-      const std::size_t length = std::min(rest.find('/'), rest.size());
-      const std::string_view part(rest.data(), length);
-      const bool user = detail::starts_with(part, "user@");
-      if (detail::ends_with(part, ".service") && (of_manager || !user)) {
-        unit = part;
+    std::string_view unit;  // a user's manager sets the limits of its services
+    for (auto rest = manager; !rest.empty() && !detail::starts_with(unit, "user@");
+         rest = detail::after(rest, 1)) {
+      if (rest.front() == '/') {
+        unit = detail::after(rest, 1);
       }
-      rest = detail::after(rest, user ? rest.size() : std::min(length + 1, rest.size()));
     }
-    if (!unit.empty()) {
-      line << unit;
+    if (detail::ends_with(manager, ".service")) {
+      for (std::size_t i = 0; i < unit.size() && unit[i] != '/'; ++i) {
+        line << unit[i];
+      }
       return true;
     }
   }

@@ -340,8 +340,6 @@ const HostRow kHosts[] = {
     {"a unit of cgroup v1", "",
      "12:cpu:/x.service\n9:name=systemd:/system.slice/nbd-server@1.service\n", Host::systemd,
      kUnitFix, kUnitFix, kUnitFilterFix},
-    {"a group below a unit's", "", "0::/system.slice/nbd-server@1.service/worker\n", Host::systemd,
-     kUnitFix, kUnitFix, kUnitFilterFix},
     {"a unit of a user's manager, which no limit of it exceeds", "",
      "0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n", Host::systemd,
      kManagerFix, kManagerFix, kUnitFilterFix},
