@@ -10,6 +10,8 @@
 
 #include <duende/mlock/detail/kernel.hpp>
 
+#include "filter.hpp"
+
 namespace duende::mlock::preload {
 
 namespace {
@@ -19,7 +21,7 @@ bool in_initial_user_namespace() noexcept {
   constexpr std::string_view kInitial = "user:[4026531837]";
   char target[32];
   const long length =
-      ::syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/user", target, sizeof target);
+      system_call(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/user", target, sizeof target);
   // Without /proc nothing can be told, and the first namespace is by far the likelier.
   return length < 0 || std::string_view(target, static_cast<std::size_t>(length)) == kInitial;
 }
@@ -29,11 +31,11 @@ struct Sets {
   bool permitted;
 };
 
-Sets read_sets(Capability which) noexcept {
+Sets read_sets(Capability which, int process) noexcept {
   const auto number = static_cast<unsigned>(which);
-  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = process};
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
-  ::syscall(SYS_capget, &header, sets);
+  system_call(SYS_capget, &header, sets);
   const auto& set = sets[number / 32];
   const unsigned bit = 1U << (number % 32);
   return {(set.effective & bit) != 0, (set.permitted & bit) != 0};
@@ -42,15 +44,17 @@ Sets read_sets(Capability which) noexcept {
 }  // namespace
 
 CapabilityState capability(Capability which) noexcept {
-  const Sets sets = read_sets(which);
+  const Sets sets = read_sets(which, 0);
   return {
       .effective = sets.effective,
       .permitted = sets.permitted,
-      .bounding = ::syscall(SYS_prctl, PR_CAPBSET_READ, which, 0L, 0L, 0L) == 1,
+      .bounding = system_call(SYS_prctl, PR_CAPBSET_READ, which, 0L, 0L, 0L) == 1,
       .namespaced = !in_initial_user_namespace(),
   };
 }
 
-bool effective(Capability which) noexcept { return read_sets(which).effective; }
+bool effective(Capability which, int process) noexcept {
+  return read_sets(which, process).effective;
+}
 
 }  // namespace duende::mlock::preload

@@ -2,16 +2,56 @@
 #include "diagnose.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
+#include <algorithm>
 #include <cerrno>
 
 #include <duende/mlock/status.hpp>
 
+#include "filter.hpp"
+
 namespace duende::mlock::preload {
 
 namespace {
+
+// The longest sentences stand where the linker would leave a page nearly empty (settings.cpp).
+[[gnu::section(".data.rel.ro")]] constexpr char kIgnored[] =
+    "mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was built with, "
+    "ignores it; fix: run it without";
+[[gnu::section(".data.rel.ro")]] constexpr char kInSwap[] =
+    "what was swapped out before the lock could not be read back; fix: mount /proc, or start it "
+    "when memory is free";
+[[gnu::section(".data.rel.ro")]] constexpr char kNoMemory[] =
+    "no memory left, or more mappings than vm.max_map_count; fix: raise one of them";
+[[gnu::section(".data.rel.ro")]] constexpr char kNothing[] =
+    "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off";
+[[gnu::section(".data.rel.ro")]] constexpr char kModule[] =
+    "a security module or sandbox refuses it; fix: allow ipc_lock in its policy";
+[[gnu::section(".data.rel.ro")]] constexpr char kNoEffect[] =
+    " answered 0 without an effect: a sandbox ignores it; fix: run it without";
+[[gnu::section(".data.rel.ro")]] constexpr char kBeforehand[] =
+    "raise the hard limit of the user who creates the namespace, beforehand";
+[[gnu::section(".data.rel.ro")]] constexpr char kThreadsLeft[] =
+    " threads of another library came before; fix: start it as `sh -c 'exec PROGRAM'`, which hands "
+    "it on";
+[[gnu::section(".data.rel.ro")]] constexpr char kLimitsConf[] =
+    "`* - memlock unlimited` in /etc/security/limits.conf, and a new login";
+[[gnu::section(".data.rel.ro")]] constexpr char kNoChild[] =
+    ", and no child could be had to try; fix: allow it one more process";
+[[gnu::section(".data.rel.ro")]] constexpr char kFromNowOn[] =
+    "what is mapped from now on is not locked, as allocations beyond ";
+[[gnu::section(".data.rel.ro")]] constexpr char kOldKernel[] =
+    " (MCL_ONFAULT was refused with EINVAL: Linux 4.4 has it)";
+[[gnu::section(".data.rel.ro")]] constexpr char kKeepRoot[] =
+    "keep the user root: Kubernetes sets no memlock limit";
+[[gnu::section(".data.rel.ro")]] constexpr char kSpared[] =
+    "the stack cannot be left out, and could not grow beyond ";
+[[gnu::section(".data.rel.ro")]] constexpr char kRealtimeGroup[] =
+    "cpu.rt_runtime_us of its cgroup is 0; fix: raise it";
+[[gnu::section(".data.rel.ro")]] constexpr char kNamespaced[] =
+    " does not count: it is held only in a user namespace";
 
 constexpr std::string_view errno_name(int error) noexcept {
   switch (error) {
@@ -30,6 +70,10 @@ constexpr std::string_view name_of(Capability which) noexcept {
     case Capability::sys_nice: return "SYS_NICE";
     default: return "SYS_RESOURCE";
   }
+}
+
+constexpr std::string_view name_of(Reclaim what) noexcept {
+  return what == Reclaim::io_flusher ? "IO_FLUSHER" : "REALTIME";
 }
 
 void append_kib(Line& line, rlim_t bytes) noexcept {
@@ -53,8 +97,7 @@ void append_capability(Line& line, Capability which) noexcept {
   const CapabilityState state = capability(which);
   line << "CAP_" << name_of(which);
   if (state.effective) {
-    line << (state.namespaced ? " does not count: it is held only in a user namespace"
-                              : " is effective, but a security module refuses it");
+    line << (state.namespaced ? kNamespaced : " is effective, but a security module refuses it");
   } else if (state.permitted) {
     line << " is permitted but not effective";
   } else {
@@ -73,19 +116,34 @@ void append_flags(Line& line, int flags) noexcept {
   line << ((flags & detail::kMclOnfault) != 0 ? "|MCL_ONFAULT)" : ")");
 }
 
-/// The unit this process runs in: the last part of its control group. False outside of one.
+/// The unit that sets the limits here: the last part of the control group or, as no unit exceeds
+/// those of the user manager that started it, that manager. False outside of one.
 bool append_unit(Line& line, const Kernel& kernel) noexcept {
   detail::LineReader groups(kernel, "/proc/self/cgroup");
   while (const auto group = groups.next()) {
     const auto manager = detail::after(*group, detail::leading_number(*group).length);
-    const bool of_systemd =
-        detail::starts_with(manager, "::") || detail::starts_with(manager, ":name=systemd:");
-    if (of_systemd && detail::ends_with(*group, ".service")) {
-      line << detail::after(*group, group->rfind('/') + 1);
+    if (!detail::starts_with(manager, "::") && !detail::starts_with(manager, ":name=systemd:")) {
+      continue;
+    }
+    std::string_view unit;  // a user's manager sets the limits of its services
+    for (auto rest = manager; !rest.empty() && !detail::starts_with(unit, "user@");
+         rest = detail::after(rest, 1)) {
+      if (rest.front() == '/') {
+        unit = detail::after(rest, 1);
+      }
+    }
+    if (detail::ends_with(manager, ".service")) {
+      for (std::size_t i = 0; i < unit.size() && unit[i] != '/'; ++i) {
+        line << unit[i];
+      }
       return true;
     }
   }
   return false;
+}
+
+void append_service(Line& line, const Kernel& kernel) noexcept {
+  append_unit(line << " in the [Service] section of ", kernel);
 }
 
 /// The one change here that gives `which` or, in the case of CAP_IPC_LOCK, makes up for it.
@@ -93,14 +151,19 @@ void append_grant(Line& line, const Kernel& kernel, Capability which, bool held 
   const Host host = detect_host(kernel);
   const bool limit = which == Capability::ipc_lock;
   const std::string_view name = limit ? "" : name_of(which);
+  const CapabilityState state = limit ? CapabilityState() : capability(which);
   switch (host) {
     case Host::systemd:
+      if (state.namespaced) {
+        append_service(line << "PrivateUsers=no", kernel);
+        return;
+      }
       // What is not in the bounding set does not become ambient, and systemd does not say so.
-      line << (limit                        ? "LimitMEMLOCK=infinity"
-               : capability(which).bounding ? "AmbientCapabilities=CAP_"
-                                            : "CapabilityBoundingSet=CAP_")
-           << name << " in the [Service] section of ";
-      append_unit(line, kernel);
+      line << (limit            ? "LimitMEMLOCK=infinity"
+               : state.bounding ? "AmbientCapabilities=CAP_"
+                                : "CapabilityBoundingSet=CAP_")
+           << name;
+      append_service(line, kernel);
       return;
     case Host::docker:
     case Host::podman:
@@ -109,17 +172,13 @@ void append_grant(Line& line, const Kernel& kernel, Capability which, bool held 
       return;
     case Host::kubernetes:
       if (held) {
-        line << "keep the user root: Kubernetes sets no memlock limit";
+        line << kKeepRoot;
         return;
       }
       line << "run the container as root, with " << name_of(which)
            << " in securityContext.capabilities.add";
       return;
-    case Host::shell:
-      line << (limit ? "`* - memlock unlimited` in /etc/security/limits.conf, and a new login"
-                     : "start it as root, with CAP_")
-           << name;
-      return;
+    case Host::shell: line << (limit ? kLimitsConf : "start it as root, with CAP_") << name; return;
   }
 }
 
@@ -129,45 +188,59 @@ void append_limit_fix(Line& line, const Kernel& kernel, const MemlockLimit& limi
   line << "; fix: ";
   if (limit.hard == RLIM_INFINITY) {
     line << "leave DUENDE_MLOCK_RAISE_LIMIT on";
-  } else if (ipc_lock.effective && ipc_lock.namespaced) {
-    line << "raise the hard limit of the user who creates the namespace, beforehand";
+  } else if (ipc_lock.effective && ipc_lock.namespaced && detect_host(kernel) != Host::systemd) {
+    line << kBeforehand;
   } else {
     append_grant(line, kernel, Capability::ipc_lock, limit.exempt);
   }
 }
 
-/// The seccomp mode of proc_pid_status(5), Linux 3.8.
-bool filtered(const Kernel& kernel) noexcept {
-  detail::LineReader status(kernel, "/proc/self/status");
-  while (const auto line = status.next()) {
-    if (detail::starts_with(*line, "Seccomp:")) {
-      return detail::ends_with(*line, "2");
-    }
+/// What lets a call through, `group` being what systemd has it in.
+void append_filter_fix(Line& line, const Kernel& kernel, std::string_view call,
+                       std::string_view group) noexcept {
+  line << "; fix: ";
+  switch (detect_host(kernel)) {
+    case Host::systemd: line << "SystemCallFilter=" << group << ", beside what is there"; return;
+    case Host::docker:
+    case Host::podman: line << "--security-opt seccomp=PROFILE, one that allows " << call; return;
+    case Host::kubernetes: line << "a securityContext.seccompProfile that allows " << call; return;
+    case Host::shell: line << "allow " << call << " in the filter"; return;
   }
-  return false;
 }
 
-/// EPERM although the limit would allow it.
-void append_policy(Line& line, const Kernel& kernel) noexcept {
-  if (!filtered(kernel)) {
-    line << "a security module or sandbox refuses it; fix: allow ipc_lock in its policy";
-    return;
+/// Where the call is not even made. False where it is.
+bool append_killer(Line& line, const Kernel& kernel, long number, std::string_view call,
+                   std::string_view group) noexcept {
+  if (may_call(number)) {
+    return false;
   }
-  line << "a seccomp filter refuses it; fix: ";
-  switch (detect_host(kernel)) {
-    case Host::systemd: line << "SystemCallFilter=@memlock, beside what is there"; return;
-    case Host::docker:
-    case Host::podman: line << "--security-opt seccomp=PROFILE, one that allows mlockall"; return;
-    case Host::kubernetes: line << "a securityContext.seccompProfile that allows mlockall"; return;
-    case Host::shell: line << "allow mlockall in the filter"; return;
+  if (filter() == Filter::untried) {
+    line << "a seccomp filter may kill for " << call << kNoChild;
+    return true;
   }
+  append_filter_fix(line << "a seccomp filter kills for " << call, kernel, call, group);
+  return true;
+}
+
+/// Whether that is what a filter answers, rather than the kernel.
+bool is_filtered(const Kernel& kernel, long number, int error) noexcept {
+  return (error == EPERM || error == ENOSYS || error == EACCES) &&
+         filtered(kernel).value_or(false) && filter_answers(number);
 }
 
 /// Cause and fix of a call that was refused.
 void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome) noexcept {
+  if (append_killer(line, kernel, SYS_mlockall, "mlockall", "@memlock") ||
+      append_killer(line, kernel, SYS_munlockall, "munlockall", "@memlock")) {
+    return;
+  }
   append_flags(line, outcome.flags);
   line << " failed with " << errno_name(outcome.error) << ": ";
   const MemlockLimit& limit = outcome.limit;
+  if (is_filtered(kernel, SYS_mlockall, outcome.error)) {
+    append_filter_fix(line << "a seccomp filter refuses it", kernel, "mlockall", "@memlock");
+    return;
+  }
   const bool none_allowed = limit.capped() && outcome.error == EPERM && limit.soft == 0;
   const bool too_large = limit.capped() && outcome.error == ENOMEM &&
                          !(outcome.memory && outcome.memory->address_space <= limit.soft);
@@ -184,9 +257,9 @@ void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome) no
                       Capability::ipc_lock);
     append_limit_fix(line, kernel, limit);
   } else if (outcome.error == EPERM) {
-    append_policy(line, kernel);
+    line << kModule;
   } else if (outcome.error == ENOMEM || outcome.error == EAGAIN) {
-    line << "no memory left, or more mappings than vm.max_map_count; fix: raise one of them";
+    line << kNoMemory;
   } else {
     line << "this kernel does not have it; fix: a newer kernel";
   }
@@ -194,19 +267,17 @@ void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome) no
 
 void append_failure(Line& line, const Kernel& kernel, const Outcome& outcome) noexcept {
   switch (outcome.failure) {
-    case Failure::not_honoured:
-      line << "mlockall answered 0 but VmLck is 0: a sandbox, or a sanitizer the program was "
-              "built with, ignores it; fix: run it without";
-      return;
+    case Failure::not_honoured: line << kIgnored; return;
     case Failure::stack_lost:
-      line << "the stack cannot be left out, and could not grow beyond ";
+      if (append_killer(line, kernel, SYS_munlock, "munlock", "@memlock") ||
+          append_killer(line, kernel, SYS_msync, "msync", "@file-system")) {
+        return;
+      }
+      line << kSpared;
       append_limit(line, outcome.limit);
       append_limit_fix(line, kernel, outcome.limit);
       return;
-    case Failure::in_swap:
-      line << "what was swapped out before the lock could not be read back; fix: mount /proc, or "
-              "start it when memory is free";
-      return;
+    case Failure::in_swap: line << kInSwap; return;
     default: append_refused(line, kernel, outcome); return;
   }
 }
@@ -220,7 +291,7 @@ void append_locked(Line& line, const Outcome& outcome) noexcept {
   if (outcome.memory) {
     MlockStatus::Locked(outcome.memory->locked).append_to(line);
   } else {
-    line << "locked (size unknown without /proc)";
+    line << "locked (size unknown: /proc cannot be read)";
   }
   line << (plan.current ? ": current" : ": future");
   if (plan.current && plan.future) {
@@ -235,16 +306,23 @@ void append_locked(Line& line, const Outcome& outcome) noexcept {
     line << ", SCHED_RR " << outcome.realtime;
   }
   if (outcome.onfault_refused) {
-    line << " (MCL_ONFAULT was refused with EINVAL: Linux 4.4 has it)";
+    line << kOldKernel;
   }
 }
 
-/// What a finite limit means for allocations; false where there is nothing to say.
-bool append_caveat(Line& line, const Outcome& outcome) noexcept {
+/// What a finite limit means for allocations; how loud that is, or `off` where there is nothing to
+/// say. What merely may happen, once the daemon drops its capability, is no reason to warn.
+LogLevel append_caveat(Line& line, const Kernel& kernel, const Outcome& outcome) noexcept {
   const LockPlan& plan = outcome.plan;
   const MemlockLimit& limit = outcome.limit;
   if (limit.infinite() || !(plan.future || plan.future_withheld)) {
-    return false;
+    return LogLevel::off;
+  }
+  if (limit.exempt && plan.future_withheld) {
+    append_limit(line << "; not future: only CAP_IPC_LOCK lifts ", limit);
+    append_limit_fix(line << ", and allocations would fail once it is dropped", kernel, limit);
+    line << ", or DUENDE_MLOCK_FUTURE=1";
+    return LogLevel::info;
   }
   line << (limit.exempt           ? "; nothing more once CAP_IPC_LOCK is dropped"
            : plan.future_withheld ? "; not future"
@@ -259,7 +337,8 @@ bool append_caveat(Line& line, const Outcome& outcome) noexcept {
   if (!limit.exempt) {
     append_capability(line << ", and ", Capability::ipc_lock);
   }
-  return true;
+  append_limit_fix(line, kernel, limit);
+  return limit.exempt ? LogLevel::info : LogLevel::warn;
 }
 
 constexpr std::string_view required_note(const Settings& settings) noexcept {
@@ -273,7 +352,7 @@ constexpr LogLevel failure_level(const Settings& settings) noexcept {
 constinit bool g_in_kubernetes = false;
 
 bool exists(const char* path) noexcept {
-  return ::syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
+  return system_call(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
 }
 
 }  // namespace
@@ -303,38 +382,62 @@ void describe(Message& message, const Kernel& kernel, const Outcome& outcome,
     message.level = failure_level(settings);
     append_failure(line << "not locked" << required_note(settings), kernel, outcome);
   } else if (settings.nothing_to_lock()) {
-    line << "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off";
+    line << kNothing;
   } else {
     append_locked(line, outcome);
-    const bool caveat = append_caveat(line, outcome);
-    if (caveat) {
-      append_limit_fix(line, kernel, outcome.limit);
-    }
-    message.level = caveat || outcome.onfault_refused ? LogLevel::warn : LogLevel::info;
+    const LogLevel caveat = append_caveat(line, kernel, outcome);
+    message.level =
+        caveat == LogLevel::warn || outcome.onfault_refused ? LogLevel::warn : LogLevel::info;
   }
 }
 
 void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
               const Settings& settings) noexcept {
   Line& line = message.text;
+  const auto [what, error] = refusal;
+  const bool flusher = what == Reclaim::io_flusher;
+  const long number = flusher ? SYS_prctl : SYS_sched_setscheduler;
+  const std::string_view call = flusher ? "prctl" : "sched_setscheduler";
+  const Capability needed = flusher ? Capability::sys_resource : Capability::sys_nice;
   message.level = failure_level(settings);
-  line << refusal.what << " does not hold" << required_note(settings) << refusal.call;
-  if (refusal.error == 0) {
-    line << " answered 0 without an effect: a sandbox ignores it; fix: run it without";
+  line << name_of(what) << " does not hold" << required_note(settings);
+  if (append_killer(line, kernel, number, call, call)) {
     return;
   }
-  line << " failed with " << errno_name(refusal.error) << ": ";
-  const CapabilityState state = capability(refusal.needed);
-  if (refusal.error == EPERM && refusal.needed == Capability::sys_nice && state.effective &&
-      !state.namespaced) {
-    // CONFIG_RT_GROUP_SCHED, as in Docker's control groups of version 1; or else a security module.
-    line << "cpu.rt_runtime_us of its cgroup is 0; fix: raise it";
-  } else if (refusal.error == EPERM) {
-    append_capability(line, refusal.needed);
-    append_grant(line << "; fix: ", kernel, refusal.needed);
-  } else {
-    line << "this kernel does not have it; fix: Linux " << refusal.since;
+  line << call << (flusher ? "(PR_SET_IO_FLUSHER)" : "(SCHED_RR)");
+  if (error == 0) {
+    line << kNoEffect;
+    return;
   }
+  line << " failed with " << errno_name(error) << ": ";
+  const CapabilityState state = capability(needed);
+  if (is_filtered(kernel, number, error)) {
+    line << "a seccomp filter refuses ";
+    // RestrictRealtime= of systemd.exec(5) lets SCHED_OTHER through.
+    if (!flusher && detect_host(kernel) == Host::systemd &&
+        system_call(SYS_sched_setscheduler, 0, SCHED_OTHER, nullptr) == -1 && errno == EINVAL) {
+      append_service(line << "real-time policies; fix: RestrictRealtime=no", kernel);
+    } else {
+      append_filter_fix(line << "it", kernel, call, call);
+    }
+  } else if (error == EPERM && !flusher && state.effective && !state.namespaced) {
+    // CONFIG_RT_GROUP_SCHED, as in Docker's control groups of version 1; or else a security module.
+    line << kRealtimeGroup;
+  } else if (error == EPERM) {
+    append_capability(line, needed);
+    append_grant(line << "; fix: ", kernel, needed);
+  } else {
+    line << "this kernel does not have it; fix: Linux " << (flusher ? "5.6" : "2.0");
+  }
+}
+
+void describe_threads(Message& message, unsigned left, const Settings& settings) noexcept {
+  if (left == 0) {
+    return;
+  }
+  message.level = failure_level(settings);
+  message.text << name_of(settings.io_flusher ? Reclaim::io_flusher : Reclaim::realtime)
+               << " does not hold" << required_note(settings) << left << kThreadsLeft;
 }
 
 void describe_loss(Message& message, const Kernel& kernel, const Settings& settings,
@@ -342,8 +445,7 @@ void describe_loss(Message& message, const Kernel& kernel, const Settings& setti
   Line& line = message.text;
   message.level = failure_level(settings);
   line << (lowered ? "RLIMIT_MEMLOCK was lowered" : "CAP_IPC_LOCK was dropped")
-       << required_note(settings)
-       << "what is mapped from now on is not locked, as allocations beyond ";
+       << required_note(settings) << kFromNowOn;
   append_limit(line, limit);
   append_limit_fix(line << " would fail", kernel, limit);
 }

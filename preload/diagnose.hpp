@@ -27,17 +27,18 @@ struct Message {
 void describe(Message& message, const Kernel& kernel, const Outcome& outcome,
               const Settings& settings) noexcept;
 
-/// A call for something other than the lock that was refused, for want of a capability or of a
-/// newer kernel.
+/// A call for something other than the lock that was refused.
+enum class Reclaim : unsigned char { io_flusher, realtime };
 struct Refusal {
-  std::string_view what;  // a variable's name, without the prefix
-  std::string_view call;
+  Reclaim what;
   int error;  // 0: accepted, without an effect
-  Capability needed;
-  std::string_view since;  // the kernel that has it
 };
 void describe(Message& message, const Kernel& kernel, const Refusal& refusal,
               const Settings& settings) noexcept;
+
+/// IO_FLUSHER or REALTIME where `left` threads, started before this library, are without; no text
+/// without one.
+void describe_threads(Message& message, unsigned left, const Settings& settings) noexcept;
 
 /// That CAP_IPC_LOCK is gone, or the limit has come down, and future locking with it.
 /// Async-signal-safe.

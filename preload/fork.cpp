@@ -5,7 +5,9 @@
 
 #include "code.hpp"
 #include "diagnose.hpp"
+#include "filter.hpp"
 #include "privileges.hpp"
+#include "said.hpp"
 
 // glibc's pthread_atfork is a static wrapper around the first (glibc 2.3.2); musl has only the
 // second. No handle to take them back by: the library is linked to stay (-z nodelete).
@@ -22,15 +24,20 @@ namespace {
 struct Inheritance {
   const Settings* settings = nullptr;
   bool future = false;
+  bool limited = false;
   bool code = false;  // the plan of the start has made it resident
   /// Of the next child. The first of a process may be the daemon, whose parent is about to end.
   Heritage heritage;
 };
 constinit Inheritance g_inheritance;
 
-/// In the parent: what was loaded since is to be resident in a child that takes over.
-void prepare_fork() noexcept {
+/// In the parent: a place for what the children say, and what was loaded since is to be resident
+/// in a child that takes over.
+void before_fork() noexcept {
   const detail::ErrnoGuard guard;
+  if (g_inheritance.limited || filter() == Filter::untried) {
+    share_sayings();
+  }
   if (g_inheritance.code && g_inheritance.heritage.outlives) {
     resident_code().look_for_more(kSystemKernel);
   }
@@ -43,6 +50,7 @@ void after_fork() noexcept { g_inheritance.heritage.outlives = false; }
 void lock_child() noexcept {
   const detail::ErrnoGuard guard;
   const Settings& settings = *g_inheritance.settings;
+  relearn_in_child(settings.required);
   // The child may have dropped privileges, or entered another namespace, before it forked.
   const MemlockLimit limit = read_memlock_limit(kSystemKernel);
   const LockPlan plan = plan_for_child(settings, limit, g_inheritance.heritage);
@@ -55,7 +63,10 @@ void lock_child() noexcept {
     Message message;
     message.text << "after fork: ";
     describe(message, kSystemKernel, outcome, settings);
-    report(failed || lost_future ? message.level : LogLevel::debug, message.text);
+    const bool loud = (failed && first_to_say(Saying::child_unlocked)) ||
+                      (lost_future && first_to_say(Saying::child_current_only)) ||
+                      message.level == LogLevel::error;
+    report(loud ? message.level : LogLevel::debug, message.text);
   }
   if (failed && settings.required) {
     abort_daemon();
@@ -67,12 +78,13 @@ void lock_child() noexcept {
 bool follow_forks(const Settings& settings, const Outcome& outcome) noexcept {
   g_inheritance = {.settings = &settings,
                    .future = outcome.plan.future,
+                   .limited = !outcome.limit.infinite(),
                    .code = outcome.plan.code == Code::resident,
                    .heritage = {.outlives = true, .lifted = outcome.limit.exempt}};
   if (__register_atfork != nullptr) {
-    return __register_atfork(prepare_fork, after_fork, lock_child, nullptr) == 0;
+    return __register_atfork(before_fork, after_fork, lock_child, nullptr) == 0;
   }
-  return pthread_atfork != nullptr && pthread_atfork(prepare_fork, after_fork, lock_child) == 0;
+  return pthread_atfork != nullptr && pthread_atfork(before_fork, after_fork, lock_child) == 0;
 }
 
 void outlive_parent() noexcept {

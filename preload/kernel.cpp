@@ -14,6 +14,7 @@
 #include <ctime>
 
 #include "files.hpp"
+#include "filter.hpp"
 
 namespace duende::mlock::preload {
 
@@ -59,16 +60,16 @@ int visit_object(dl_phdr_info* object, std::size_t, void* opaque) noexcept {
 }  // namespace
 
 int Kernel::munlock(std::uintptr_t begin, std::size_t size) const noexcept {
-  return result(::syscall(SYS_munlock, begin, size));
+  return result(system_call(SYS_munlock, begin, size));
 }
 
 int Kernel::lock(std::uintptr_t begin, std::size_t size, bool onfault) const noexcept {
-  return result(onfault ? ::syscall(SYS_mlock2, begin, size, kMlockOnfault)
-                        : ::syscall(SYS_mlock, begin, size));
+  return result(onfault ? system_call(SYS_mlock2, begin, size, kMlockOnfault)
+                        : system_call(SYS_mlock, begin, size));
 }
 
 int Kernel::advise(std::uintptr_t begin, std::size_t size, int advice) const noexcept {
-  return result(::syscall(SYS_madvise, begin, size, advice));
+  return result(system_call(SYS_madvise, begin, size, advice));
 }
 
 int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept {
@@ -76,14 +77,9 @@ int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept
   return advise(begin, size, kMadvPopulateRead);
 }
 
-/// MADV_NOHUGEPAGE: a flag that costs a single page nothing, and that its neighbours lack.
-int Kernel::set_apart(std::uintptr_t page) const noexcept {
-  return advise(page, page_size(), MADV_NOHUGEPAGE);
-}
-
 /// MS_ASYNC does nothing but look, since Linux 2.6.19; mincore(2) would allocate a page for it.
 int Kernel::ask_mapped(std::uintptr_t page) const noexcept {
-  return result(::syscall(SYS_msync, page, page_size(), MS_ASYNC));
+  return result(system_call(SYS_msync, page, page_size(), MS_ASYNC));
 }
 
 /// The program's name is the last thing on the stack.
@@ -91,23 +87,23 @@ std::uintptr_t Kernel::top_of_stack() const noexcept { return ::getauxval(AT_EXE
 
 std::size_t Kernel::read_at(int file, void* buffer, std::size_t size,
                             std::uint64_t at) const noexcept {
-  const long count = ::syscall(SYS_pread64, file, buffer, size, at);
+  const long count = system_call(SYS_pread64, file, buffer, size, at);
   return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 Answer Kernel::swappable(int file) const noexcept {
   struct statfs system;
-  return preload::swappable(result(::syscall(SYS_fstatfs, file, &system)), system);
+  return preload::swappable(result(system_call(SYS_fstatfs, file, &system)), system);
 }
 
 Answer Kernel::swappable_path(const char* path) const noexcept {
   struct statfs system;
-  return preload::swappable(result(::syscall(SYS_statfs, path, &system)), system);
+  return preload::swappable(result(system_call(SYS_statfs, path, &system)), system);
 }
 
 std::size_t Kernel::total_memory() const noexcept {
   struct sysinfo info;
-  return ::syscall(SYS_sysinfo, &info) == 0 ? info.totalram * info.mem_unit : 0;
+  return system_call(SYS_sysinfo, &info) == 0 ? info.totalram * info.mem_unit : 0;
 }
 
 bool Kernel::data_files_mapped() const noexcept { return preload::data_files_mapped(); }
@@ -142,42 +138,23 @@ void Kernel::visit_code(bool (*visit)(void* context, std::uintptr_t begin,
   ::dl_iterate_phdr(visit_object, &code);
 }
 
-/// By having the kernel read it: failing is an error and no signal, and the stack is extended to
-/// what is far below the stack pointer.
+/// By having the kernel read it: failing is an error and no signal.
 bool Kernel::touch(std::uintptr_t address) const noexcept {
   constexpr int kNeverThere = 1;  // a word that differs, or the timeout, ends the wait at once
   const timespec at_once = {};
-  return ::syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) != 0 &&
+  return system_call(SYS_futex, address, FUTEX_WAIT_PRIVATE, kNeverThere, &at_once) != 0 &&
          (errno == EAGAIN || errno == ETIMEDOUT);
-}
-
-bool Kernel::extend_stack() const noexcept {
-  constexpr rlim_t kMost = rlim_t{64} << 20;  // all of it is charged
-  constexpr unsigned kSlack = 4;              // pages
-  rlimit limit;
-  if (::syscall(SYS_prlimit64, 0, RLIMIT_STACK, nullptr, &limit) != 0 || limit.rlim_cur > kMost) {
-    return false;
-  }
-  // The program's name is the last thing on the stack, in its last pages.
-  const std::size_t page = page_size();
-  const std::uintptr_t name = ::getauxval(AT_EXECFN) & ~(page - 1);
-  const std::uintptr_t highest = name + kSlack * page - (limit.rlim_cur & ~(page - 1));
-  unsigned pages = 0;
-  while (pages < 2 * kSlack && touch(highest - pages * page)) {
-    ++pages;
-  }
-  return pages != 0;
 }
 
 // The 64-bit structure of prlimit64(2), Linux 2.6.36, is rlimit wherever `long` has 64 bits.
 static_assert(sizeof(rlim_t) == 8);
 
 int Kernel::get_memlock_limit(rlimit& limit) const noexcept {
-  return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, nullptr, &limit));
+  return result(system_call(SYS_prlimit64, 0, RLIMIT_MEMLOCK, nullptr, &limit));
 }
 
 int Kernel::set_memlock_limit(const rlimit& limit) const noexcept {
-  return result(::syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
+  return result(system_call(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &limit, nullptr));
 }
 
 /// Asks by trying, on address space that is reserved for a moment. Reading the capability sets
@@ -196,9 +173,9 @@ Answer Kernel::may_lock_beyond(rlim_t limit) const noexcept {
   }
   // What may not be read is locked and then, as populating it fails, refused with ENOMEM, which is
   // the answer to too much as well. Whether it is locked tells advice that locked memory refuses.
-  const int error = result(::syscall(SYS_mlock, space, size));
-  const int advice = result(::syscall(SYS_madvise, space, size, MADV_DONTNEED));
-  ::syscall(SYS_munmap, space, size);
+  const int error = result(system_call(SYS_mlock, space, size));
+  const int advice = result(system_call(SYS_madvise, space, size, MADV_DONTNEED));
+  ::munmap(space, size);
   if (error == 0 || (error == ENOMEM && advice == EINVAL)) {
     return Answer::yes;
   }
@@ -207,19 +184,27 @@ Answer Kernel::may_lock_beyond(rlim_t limit) const noexcept {
 
 int Kernel::set_io_flusher(bool on) const noexcept {
   constexpr int kPrSetIoFlusher = 57;  // glibc older than 2.36 lacks the name
-  return result(::syscall(SYS_prctl, kPrSetIoFlusher, on ? 1L : 0L, 0L, 0L, 0L));
+  return result(system_call(SYS_prctl, kPrSetIoFlusher, on ? 1L : 0L, 0L, 0L, 0L));
 }
 
-int Kernel::set_scheduling(Scheduling wanted) const noexcept {
+int Kernel::set_scheduling(long thread, Scheduling wanted) const noexcept {
   const sched_param parameter = {.sched_priority = wanted.priority};
-  return result(::syscall(SYS_sched_setscheduler, 0, wanted.policy, &parameter));
+  return result(system_call(SYS_sched_setscheduler, thread, wanted.policy, &parameter));
 }
 
-Scheduling Kernel::scheduling() const noexcept {
+Scheduling Kernel::scheduling(long thread) const noexcept {
   sched_param parameter = {};
-  ::syscall(SYS_sched_getparam, 0, &parameter);
-  return {.policy = static_cast<int>(::syscall(SYS_sched_getscheduler, 0)),
+  system_call(SYS_sched_getparam, thread, &parameter);
+  return {.policy = static_cast<int>(system_call(SYS_sched_getscheduler, thread)),
           .priority = parameter.sched_priority};
+}
+
+int mlockall_with_care(int flags) noexcept {
+  return may_call(SYS_mlockall) ? detail::kSystemKernel.mlockall(flags) : ENOSYS;
+}
+
+int munlockall_with_care() noexcept {
+  return may_call(SYS_munlockall) ? detail::kSystemKernel.munlockall() : ENOSYS;
 }
 
 }  // namespace duende::mlock::preload

@@ -14,7 +14,7 @@ namespace duende::mlock::preload {
 /// What was asked may not be found out, and then counts neither way.
 enum class Answer : unsigned char { no, yes, unknown };
 
-/// sched_getscheduler(2) and sched_getparam(2) of this thread.
+/// sched_getscheduler(2) and sched_getparam(2).
 struct Scheduling {
   int policy = 0;
   int priority = 0;
@@ -30,16 +30,12 @@ struct Kernel : detail::Kernel {
   int advise(std::uintptr_t begin, std::size_t size, int advice) const noexcept;
   /// Reads the pages in and maps them: MADV_POPULATE_READ (Linux 5.14; EINVAL before).
   int populate_read(std::uintptr_t begin, std::size_t size) const noexcept;
-  /// Makes a page a mapping of its own, which no neighbour is merged with.
-  int set_apart(std::uintptr_t page) const noexcept;
   /// 0, ENOMEM where nothing is mapped, or why that cannot be told.
   int ask_mapped(std::uintptr_t page) const noexcept;
   /// Faults a page in as a read does, but where it cannot be read that is false and no signal.
   bool touch(std::uintptr_t page) const noexcept;
   /// An address in the first, uppermost page of the main stack or close to it.
   std::uintptr_t top_of_stack() const noexcept;
-  /// Extends the main stack to its limit, so that none of it is left to grow.
-  bool extend_stack() const noexcept;
   /// Bytes read at an offset, 0 at the end and after an error.
   std::size_t read_at(int file, void* buffer, std::size_t size, std::uint64_t at) const noexcept;
   /// Whether what is mapped of a file goes to swap: tmpfs, memfd, shared memory.
@@ -63,11 +59,21 @@ struct Kernel : detail::Kernel {
   Answer may_lock_beyond(rlim_t limit) const noexcept;
   /// PR_SET_IO_FLUSHER (Linux 5.6; EINVAL before).
   int set_io_flusher(bool on) const noexcept;
-  int set_scheduling(Scheduling wanted) const noexcept;
-  Scheduling scheduling() const noexcept;
+  /// Of any thread, 0 being this one.
+  int set_scheduling(long thread, Scheduling wanted) const noexcept;
+  Scheduling scheduling(long thread) const noexcept;
 };
 
-inline constexpr Kernel kSystemKernel = {detail::kSystemKernel};
+/// mlockall(2) and munlockall(2) of libc, but not where a filter kills for them.
+int mlockall_with_care(int flags) noexcept;
+int munlockall_with_care() noexcept;
+
+inline constexpr Kernel kSystemKernel = [] {
+  Kernel kernel = {detail::kSystemKernel};
+  kernel.mlockall = mlockall_with_care;
+  kernel.munlockall = munlockall_with_care;
+  return kernel;
+}();
 
 /// Bytes; a power of two.
 [[nodiscard]] inline std::size_t page_size() noexcept { return ::getauxval(AT_PAGESZ); }

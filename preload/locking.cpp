@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "locking.hpp"
 
+#include <sys/syscall.h>
 #include <cerrno>
 
 #include <duende/mlock/lock.hpp>
 
 #include "code.hpp"
+#include "filter.hpp"
 #include "mappings.hpp"
 #include "stack.hpp"
 
@@ -65,6 +67,11 @@ Outcome lock_only(const Kernel& kernel, const LockPlan& plan, const MemlockLimit
   Outcome outcome = {.plan = plan, .limit = limit, .memory = {}};
   if (plan.empty()) {
     return outcome;  // not even MCL_ONFAULT, which alone is EINVAL
+  }
+  if (!limit.infinite() && !may_call(SYS_munlockall)) {
+    outcome.failure = Failure::refused;  // what cannot be undone may be what breaks the daemon
+    outcome.error = ENOSYS;
+    return outcome;
   }
   // What is populated could not be left out any more, so it is populated when that is done.
   const bool leave_data = plan.current && !plan.data_files && kernel.data_files_mapped();

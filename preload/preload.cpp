@@ -6,10 +6,12 @@
 
 #include "advice.hpp"
 #include "diagnose.hpp"
+#include "filter.hpp"
 #include "fork.hpp"
 #include "privileges.hpp"
 #include "reclaim.hpp"
 #include "report.hpp"
+#include "said.hpp"
 #include "threads.hpp"
 #include "wrappers.hpp"
 
@@ -43,7 +45,7 @@ Outcome lock_process(const ReclaimState& reclaim) noexcept {
   outcome.realtime = reclaim.realtime;
   Message message;
   describe(message, kSystemKernel, outcome, g_settings);
-  report(message.level, message.text);
+  report(quieter(kSystemKernel, message.level, outcome), message.text);
   return outcome;
 }
 
@@ -70,6 +72,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
   const std::string_view name = secure_execution() ? "(secure)" : program_invocation_short_name;
   const ReadResult read = read_settings(environment);
   g_settings = read.settings;
+  learn_filter(kSystemKernel, g_settings.required);
 
   open_report(g_settings.log, name, environment);
   remember_host(environment);
@@ -82,7 +85,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
 
   const bool strict = g_settings.required || read.required_malformed;
   if (read.problems != 0) {
-    report_problems(environment, strict ? LogLevel::error : LogLevel::warn);
+    report_problems(environment, strict ? LogLevel::error : quieter(kSystemKernel, LogLevel::warn));
   }
   if (read.problems != 0 && strict) {
     abort_daemon();

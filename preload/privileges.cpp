@@ -15,6 +15,8 @@
 #include "capability.hpp"
 #include "diagnose.hpp"
 #include "files.hpp"
+#include "filter.hpp"
+#include "said.hpp"
 #include "stack.hpp"
 
 namespace duende::mlock::preload {
@@ -27,18 +29,18 @@ class Mutex {
   void lock() noexcept {
     const std::uint64_t all = ~std::uint64_t{0};
     std::uint64_t before = 0;
-    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
     // A waiter looks again every millisecond, so that nobody has to be woken.
     const timespec a_while = {.tv_sec = 0, .tv_nsec = 1000000};
     while (__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0) {
-      ::syscall(SYS_futex, &held_, FUTEX_WAIT_PRIVATE, 1, &a_while);
+      system_call(SYS_futex, &held_, FUTEX_WAIT_PRIVATE, 1, &a_while);
     }
     mask_ = before;
   }
   void unlock() noexcept {
     const std::uint64_t before = mask_;
     __atomic_store_n(&held_, 0, __ATOMIC_RELEASE);
-    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
   }
 
  private:
@@ -61,19 +63,19 @@ struct Following {
   const Settings* settings = nullptr;
   LockPlan plan;  // what is locked again when it is carried again
   MemlockLimit limit;
-  long process = 0;  // 0: nothing to follow
+  long process = 0;  // whose memory this is, whoever else runs in it
   unsigned in_flight = 0;
-  unsigned regained = 0;
+  bool wanted = false;          // there was MCL_FUTURE to follow
   bool future_on = false;       // as the kernel has it
   bool thread_dropped = false;  // some thread may be without the capability
-  bool told = false;            // the first loss is worth a line, the thousandth is not
 };
 constinit Following g_following;
 constinit Mutex g_mutex;
 
-bool following() noexcept {
-  return g_following.process != 0 && g_following.process == ::syscall(SYS_getpid);
-}
+/// Not of vfork(2), which shares the memory, nor of fork(2) without a lock of its own.
+bool is_own() noexcept { return g_following.process == system_call(SYS_getpid); }
+
+bool following() noexcept { return g_following.wanted && is_own(); }
 
 void set_future_lock(const LockPlan& plan, bool on) noexcept {
   leave_mapped_data(!on                   ? FutureLock::none
@@ -96,34 +98,20 @@ void suspend_future() noexcept {
   }
 }
 
-/// Future mappings at once, and those of the time in between. For a daemon that goes back and
-/// forth all day the latter wait until the next drop, whose MCL_CURRENT takes them along; and the
-/// stack, whose lowest page costs as much to release and lock again, is extended once instead.
+/// Future mappings, and those of the time in between, also what of them is in swap.
 void resume_future() noexcept {
-  constexpr unsigned kThorough = 1000;
   Following& now = g_following;
-  LockPlan plan = now.plan;
-  plan.current = now.regained < kThorough;
-  now.regained += plan.current ? 1 : 0;
-  if (plan.current && now.regained == kThorough) {
-    main_stack().extend(kSystemKernel);
-  }
-  const Outcome outcome = plan.current ? lock_and_bring_back(kSystemKernel, plan, now.limit)
-                                       : lock_only(kSystemKernel, plan, now.limit);
-  now.future_on = outcome.failure == Failure::none;
-  if (now.future_on) {
-    set_future_lock(plan, true);
-  }
+  now.future_on = lock_and_bring_back(kSystemKernel, now.plan, now.limit).failure == Failure::none;
+  set_future_lock(now.plan, now.future_on);
 }
 
 void tell_of_loss(Change change) noexcept {
   const Settings& settings = *g_following.settings;
-  if (!g_following.told || settings.required) {
+  if (settings.required || first_to_say(Saying::dropped)) {
     Message message;
     describe_loss(message, kSystemKernel, settings, g_following.limit, change == Change::limit);
     report(message.level, message.text);
   }
-  g_following.told = true;
   if (settings.required) {
     abort_daemon();
   }
@@ -149,7 +137,8 @@ void follow_privileges(const Settings& settings, const Outcome& outcome) noexcep
                           .future_onfault = outcome.plan.future_onfault,
                           .data_files = outcome.plan.data_files},
                  .limit = outcome.limit,
-                 .process = follow ? ::syscall(SYS_getpid) : 0,
+                 .process = system_call(SYS_getpid),
+                 .wanted = follow,
                  .future_on = follow};
   set_future_lock(outcome.plan, follow);
 }
@@ -216,15 +205,16 @@ Change change_of_limit(long process, long resource) noexcept {
   return own && resource == RLIMIT_MEMLOCK ? Change::limit : Change::none;
 }
 
-void settle_before_filter() noexcept {
+bool settle_before_filter() noexcept {
+  const detail::ErrnoGuard guard;
   if (following() && !memlock_limit(kSystemKernel).infinite()) {
-    const detail::ErrnoGuard guard;
     const Locked locked(g_mutex);
     g_following.thread_dropped = true;
     if (g_following.future_on) {
       suspend_future();
     }
   }
+  return is_own();
 }
 
 }  // namespace duende::mlock::preload

@@ -61,7 +61,8 @@ auto followed(Change change, Call call) noexcept {
 [[nodiscard]] Change change_of_limit(long process, long resource) noexcept;
 
 /// Before this process puts a seccomp filter on itself, which may refuse, or kill, what a later
-/// drop needs: so nothing is left to do then.
-void settle_before_filter() noexcept;
+/// drop needs: so nothing is left to do then. Whether it is this process, whose calls are to be
+/// made with care from then on (note_new_filter), and not a child of vfork(2).
+[[nodiscard]] bool settle_before_filter() noexcept;
 
 }  // namespace duende::mlock::preload

@@ -14,7 +14,9 @@ struct ReclaimState {
 };
 
 /// DUENDE_MLOCK_IO_FLUSHER and DUENDE_MLOCK_REALTIME: set, read back, and reported where they do
-/// not hold. For this thread and all that it starts. A stronger real-time policy stays.
+/// not hold, unless the parent process has said so (`environment` is as main will find it). For
+/// this thread and all that it starts; and, as far as it can be had, for those that the constructor
+/// of another library has started. A stronger real-time policy stays.
 [[nodiscard]] ReclaimState apply_reclaim_settings(const Kernel& kernel,
                                                   const Settings& settings) noexcept;
 
@@ -22,8 +24,8 @@ struct ReclaimState {
 /// from one that this library served. Best effort.
 void shed_reclaim_settings(const Kernel& kernel, const Settings& settings) noexcept;
 
-/// The flags PR_SET_IO_FLUSHER sets, as field 9 of /proc/self/stat shows them to everybody
-/// (PR_GET_IO_FLUSHER needs CAP_SYS_RESOURCE). True without /proc.
-[[nodiscard]] bool shown_as_io_flusher(const Kernel& kernel) noexcept;
+/// The flags PR_SET_IO_FLUSHER sets, as field 9 of `stat`, /proc/self/stat or a thread's, shows
+/// them to everybody (PR_GET_IO_FLUSHER needs CAP_SYS_RESOURCE). True without /proc.
+[[nodiscard]] bool shown_as_io_flusher(const Kernel& kernel, const char* stat) noexcept;
 
 }  // namespace duende::mlock::preload

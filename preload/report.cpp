@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "report.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -13,6 +14,8 @@
 #include <ctime>
 
 #include <duende/mlock/detail/kernel.hpp>
+
+#include "filter.hpp"
 
 namespace duende::mlock::preload {
 
@@ -29,7 +32,7 @@ constexpr SignalSet only(int signal) noexcept { return SignalSet{1} << (signal -
 
 SignalSet change_mask(int how, SignalSet set) noexcept {
   SignalSet before = 0;
-  ::syscall(SYS_rt_sigprocmask, how, &set, &before, sizeof set);
+  system_call(SYS_rt_sigprocmask, how, &set, &before, sizeof set);
   return before;
 }
 
@@ -42,7 +45,7 @@ class WriteSignalsBlocked {
     // Only what was blocked before can have been pending before; that is not ours to take back.
     if ((before_ & raised_) != 0) {
       SignalSet pending = 0;
-      ::syscall(SYS_rt_sigpending, &pending, sizeof pending);
+      system_call(SYS_rt_sigpending, &pending, sizeof pending);
       raised_ &= ~(before_ & pending);
     }
   }
@@ -54,7 +57,7 @@ class WriteSignalsBlocked {
   /// Takes back what the write raised.
   void consume() noexcept {
     const timespec at_once = {};
-    ::syscall(SYS_rt_sigtimedwait, &raised_, nullptr, &at_once, sizeof raised_);
+    system_call(SYS_rt_sigtimedwait, &raised_, nullptr, &at_once, sizeof raised_);
   }
 
  private:
@@ -71,7 +74,7 @@ int write_at_once(const struct stat& target, const char* bytes, std::size_t size
     // back.
     pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
     const timespec at_once = {};
-    if (::syscall(SYS_ppoll, &room, 1, &at_once, nullptr, sizeof(SignalSet)) != 1 ||
+    if (system_call(SYS_ppoll, &room, 1, &at_once, nullptr, sizeof(SignalSet)) != 1 ||
         room.revents != POLLOUT) {
       return EAGAIN;
     }
@@ -81,12 +84,12 @@ int write_at_once(const struct stat& target, const char* bytes, std::size_t size
     constexpr int kRwfNowait = 8;
     iovec vector = {.iov_base = const_cast<char*>(bytes), .iov_len = size};
     const int error =
-        answer(::syscall(SYS_pwritev2, STDERR_FILENO, &vector, 1, -1L, -1L, kRwfNowait));
+        answer(system_call(SYS_pwritev2, STDERR_FILENO, &vector, 1, -1L, -1L, kRwfNowait));
     if (error == 0 || error == EAGAIN || error == EPIPE) {
       return error;
     }
   }
-  return answer(::syscall(SYS_write, STDERR_FILENO, bytes, size));
+  return answer(system_call(SYS_write, STDERR_FILENO, bytes, size));
 }
 
 void write_to_stderr(const struct stat& target, std::string_view line) noexcept {
@@ -107,25 +110,38 @@ constexpr std::string_view journal_priority(LogLevel level) noexcept {
   }
 }
 
+/// stderr as it was before main.
 struct Destination {
   LogLevel threshold = LogLevel::off;
-  bool has_journal = false;
+  bool is_journal = false;
   detail::Text<31> name;
-  std::uint64_t journal_device = 0;
-  std::uint64_t journal_inode = 0;
+  dev_t device = 0;
+  ino_t inode = 0;  // 0: there was none
+  long flags = 0;   // of a regular file
 };
 constinit Destination g_destination;
 
 /// DEVICE:INODE of systemd.exec(5).
-void find_journal(Destination& destination, std::string_view stream) noexcept {
+bool is_journal(const struct stat& target, std::string_view stream) noexcept {
   const auto device = detail::leading_number(stream);
   const auto rest = detail::after(stream, device.length);
-  if (detail::starts_with(rest, ":")) {
-    const auto inode = detail::leading_number(detail::after(rest, 1));
-    destination.has_journal = device.found && inode.found && inode.length + 1 == rest.size();
-    destination.journal_device = device.value;
-    destination.journal_inode = inode.value;
+  const auto inode = detail::leading_number(detail::after(rest, 1));
+  return detail::starts_with(rest, ":") && device.found && inode.found &&
+         inode.length + 1 == rest.size() && target.st_dev == device.value &&
+         target.st_ino == inode.value;
+}
+
+long status_flags() noexcept { return system_call(SYS_fcntl, STDERR_FILENO, F_GETFL, 0L); }
+
+/// Whether the descriptor still is what was stderr before main: a daemon may have closed it, and
+/// its number be that of a database. Where other writers write in a regular file shows in its
+/// flags.
+bool is_as_found(const struct stat& target) noexcept {
+  if (target.st_dev != g_destination.device || target.st_ino != g_destination.inode) {
+    return false;
   }
+  const long flags = S_ISREG(target.st_mode) ? status_flags() : O_APPEND;
+  return (flags & O_APPEND) != 0 || flags == g_destination.flags;
 }
 
 }  // namespace
@@ -135,23 +151,29 @@ void open_report(LogLevel threshold, std::string_view name, Environment environm
   for (const char byte : name) {
     g_destination.name << (byte > ' ' && byte <= '~' ? byte : '?');
   }
-  find_journal(g_destination, environment.get("JOURNAL_STREAM").value_or(""));
+  struct stat target;
+  if (system_call(SYS_fstat, STDERR_FILENO, &target) == 0) {
+    g_destination.device = target.st_dev;
+    g_destination.inode = target.st_ino;
+    g_destination.flags = S_ISREG(target.st_mode) ? status_flags() : 0;
+    g_destination.is_journal = is_journal(target, environment.get("JOURNAL_STREAM").value_or(""));
+  }
 }
 
 bool reported(LogLevel level) noexcept { return level <= g_destination.threshold; }
 
 void report(LogLevel level, const Line& text) noexcept {
   struct stat target;
-  if (!reported(level) || ::syscall(SYS_fstat, STDERR_FILENO, &target) != 0) {
+  if (!reported(level) || system_call(SYS_fstat, STDERR_FILENO, &target) != 0 ||
+      !is_as_found(target)) {
     return;
   }
-  const auto& [threshold, has_journal, name, device, inode] = g_destination;
   Line line;
-  if (has_journal && target.st_dev == device && target.st_ino == inode) {
+  if (g_destination.is_journal) {
     line << journal_priority(level);
   }
-  line << "duende-mlock[" << static_cast<unsigned>(::syscall(SYS_getpid)) << "] " << name.view()
-       << ": ";
+  line << "duende-mlock[" << static_cast<unsigned>(system_call(SYS_getpid)) << "] "
+       << g_destination.name.view() << ": ";
   // The end of the line is never cut.
   const std::size_t room = Line::capacity() - line.size() - 1;
   line << std::string_view(text.c_str(), text.size() < room ? text.size() : room) << '\n';
@@ -160,13 +182,13 @@ void report(LogLevel level, const Line& text) noexcept {
 
 void abort_daemon() noexcept {
   // Also keeps a core_pattern that is a pipe from being run, which RLIMIT_CORE does not.
-  ::syscall(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
+  system_call(SYS_prctl, PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
   constexpr std::uintptr_t kDefault[4] = {};  // the kernel's struct sigaction, at its largest
-  ::syscall(SYS_rt_sigaction, SIGABRT, kDefault, nullptr, sizeof(SignalSet));
+  system_call(SYS_rt_sigaction, SIGABRT, kDefault, nullptr, sizeof(SignalSet));
   change_mask(SIG_UNBLOCK, only(SIGABRT));
-  ::syscall(SYS_kill, ::syscall(SYS_getpid), SIGABRT);
+  system_call(SYS_kill, system_call(SYS_getpid), SIGABRT);
   for (;;) {
-    ::syscall(SYS_exit_group, 128 + SIGABRT);
+    system_call(SYS_exit_group, 128 + SIGABRT);
   }
 }
 

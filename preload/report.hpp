@@ -12,7 +12,7 @@ void open_report(LogLevel threshold, std::string_view name, Environment environm
 
 [[nodiscard]] bool reported(LogLevel level) noexcept;
 
-/// Writes `duende-mlock[PID] NAME: TEXT` to stderr as it stands at that moment.
+/// Writes `duende-mlock[PID] NAME: TEXT` to stderr, as long as that is what it was before main.
 /// Async-signal-safe; preserves the signal mask and every descriptor, not errno.
 void report(LogLevel level, const Line& text) noexcept;
 

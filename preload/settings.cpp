@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "filter.hpp"
+
 namespace duende::mlock::preload {
 
 namespace {
@@ -152,7 +154,9 @@ bool only(std::string_view value, Settings& settings) noexcept {
 }
 
 #define VARIABLE(name, accepted, fallback, meaning, parse) {#name, accepted, fallback},
-constexpr Variable kVariables[] = {
+// The linker leaves most of the page of what is read-only after relocation empty: constants in it
+// keep the pages before it from becoming one more.
+[[gnu::section(".data.rel.ro")]] constexpr Variable kVariables[] = {
 #include "variables.inc"
 };
 #undef VARIABLE
@@ -330,7 +334,7 @@ bool is_selected(const Settings& settings, std::string_view program) noexcept {
   }
   char executable[4096];
   const long length =
-      ::syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable);
+      system_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", executable, sizeof executable);
   return length > 0 && named({executable, static_cast<std::size_t>(length)});
 }
 

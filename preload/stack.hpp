@@ -13,17 +13,11 @@ namespace duende::mlock::preload {
 class GrowingStack {
  public:
   /// Unlocks the lowest page, so that what grows from there is not charged to RLIMIT_MEMLOCK.
-  /// False when that cannot be had. From the second time on the page stays a mapping of its own,
-  /// as splitting it off and merging it back would cost more than the lock.
+  /// False when that cannot be had.
   [[nodiscard]] bool release(const Kernel& kernel) noexcept;
-  /// Extends it to its limit once for all: what cannot grow needs no release, which costs as much
-  /// as the lock itself.
-  void extend(const Kernel& kernel) noexcept { extended_ = kernel.extend_stack(); }
 
  private:
   std::uintptr_t lowest_page_ = 0;
-  bool set_apart_ = false;
-  bool extended_ = false;
 };
 
 /// This process's, and that of its children.

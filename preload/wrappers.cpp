@@ -13,6 +13,7 @@
 #include "advice.hpp"
 #include "code.hpp"
 #include "files.hpp"
+#include "filter.hpp"
 #include "fork.hpp"
 #include "privileges.hpp"
 #include "symbols.hpp"
@@ -35,7 +36,7 @@ namespace {
 enum Wrapped : unsigned char { WRAPPED_FUNCTIONS(WRAPPED_NUMBER) k_count };
 constinit void* g_real[k_count] = {};
 
-constexpr char kNames[] = WRAPPED_FUNCTIONS(WRAPPED_NAME);
+[[gnu::section(".data.rel.ro")]] constexpr char kNames[] = WRAPPED_FUNCTIONS(WRAPPED_NAME);
 
 #undef WRAPPED_NAME
 #undef WRAPPED_NUMBER
@@ -112,18 +113,24 @@ DUENDE_MLOCK_EXPORT int prlimit(pid_t process, __rlimit_resource resource, const
 DUENDE_MLOCK_EXPORT int any_prctl(int option, long a, long b, long c, long d) noexcept
     __asm__("prctl");
 int any_prctl(int option, long a, long b, long c, long d) noexcept {
-  if (option == PR_SET_SECCOMP) {
-    settle_before_filter();
+  const bool filters = option == PR_SET_SECCOMP && settle_before_filter();
+  const int answer = reinterpret_cast<decltype(&any_prctl)>(find_real(k_prctl))(option, a, b, c, d);
+  if (filters && answer == 0) {
+    note_new_filter();
   }
-  return reinterpret_cast<decltype(&any_prctl)>(find_real(k_prctl))(option, a, b, c, d);
+  return answer;
 }
 
 DUENDE_MLOCK_EXPORT long any_syscall(long number, long a, long b, long c, long d, long e,
                                      long f) noexcept __asm__("syscall");
 long any_syscall(long number, long a, long b, long c, long d, long e, long f) noexcept {
   const auto call = reinterpret_cast<decltype(&any_syscall)>(find_real(k_syscall));
-  if (number == SYS_seccomp) {
-    settle_before_filter();
+  if (number == SYS_seccomp && settle_before_filter()) {
+    const long answer = call(number, a, b, c, d, e, f);
+    if (answer >= 0) {
+      note_new_filter();
+    }
+    return answer;
   }
   return followed(change_of(number, {a, b, c, d, e, f}),
                   [=] { return call(number, a, b, c, d, e, f); });

@@ -110,13 +110,16 @@ std::string fix_of_capability(Place place, std::string_view capability) {
   return {};
 }
 
-std::string fix_of_seccomp(Place place) {
+std::string fix_of_seccomp(Place place, std::string_view call) {
+  const std::string name(call);
   switch (place) {
-    case Place::shell: return "allow mlockall in the filter";
-    case Place::systemd: return "SystemCallFilter=@memlock, beside what is there";
+    case Place::shell: return "allow " + name + " in the filter";
+    case Place::systemd:
+      return "SystemCallFilter=" + (name == "mlockall" ? "@memlock" : name) +
+             ", beside what is there";
     case Place::docker:
-    case Place::podman: return "--security-opt seccomp=PROFILE, one that allows mlockall";
-    case Place::kubernetes: return "a securityContext.seccompProfile that allows mlockall";
+    case Place::podman: return "--security-opt seccomp=PROFILE, one that allows " + name;
+    case Place::kubernetes: return "a securityContext.seccompProfile that allows " + name;
   }
   return {};
 }
@@ -170,6 +173,11 @@ std::string lacks_capability(Place place, int number, std::string_view capabilit
 std::string old_kernel(std::string_view errno_name, std::string_view since) {
   return "failed with " + std::string(errno_name) + ": this kernel does not have it; fix: Linux " +
          std::string(since);
+}
+
+std::string filtered(std::string_view errno_name, Place place, std::string_view call) {
+  return "failed with " + std::string(errno_name) +
+         ": a seccomp filter refuses it; fix: " + fix_of_seccomp(place, call);
 }
 
 std::string without_effect() {

@@ -43,7 +43,7 @@ namespace expected {
 [[nodiscard]] std::string fix_of_held(Place place);
 /// What would give the capability there.
 [[nodiscard]] std::string fix_of_capability(Place place, std::string_view capability);
-[[nodiscard]] std::string fix_of_seccomp(Place place);
+[[nodiscard]] std::string fix_of_seccomp(Place place, std::string_view call = "mlockall");
 
 /// Why CAP_IPC_LOCK, or another, does not help.
 [[nodiscard]] std::string state_as_user(int number, std::string_view capability);
@@ -59,6 +59,8 @@ namespace expected {
 [[nodiscard]] std::string no_realtime(std::string_view why, bool required);
 [[nodiscard]] std::string lacks_capability(Place place, int number, std::string_view capability);
 [[nodiscard]] std::string old_kernel(std::string_view errno_name, std::string_view since);
+/// A seccomp filter answers, or kills, in place of the kernel.
+[[nodiscard]] std::string filtered(std::string_view errno_name, Place place, std::string_view call);
 [[nodiscard]] std::string without_effect();
 
 [[nodiscard]] std::string left_alone();

@@ -51,6 +51,30 @@ std::string all_three(int policy, int priority, bool flusher = false) {
   return text;
 }
 
+/// The main thread, and two that run before any library does.
+Launch with_elders(const Names& variables) {
+  Launch launch = placed(kHere, "elders", {}, kLockNothing);
+  add_variables(launch, variables);
+  launch.identity = has_capability(kCapSysResource) ? Identity::root_with_all : Identity::root;
+  return launch;
+}
+
+std::string all_three_elders(int policy, int priority, bool flusher) {
+  std::string text;
+  for (int i = 0; i < 3; ++i) {
+    text += "policy " + std::to_string(policy) + " priority " + std::to_string(priority) +
+            " flusher " + (flusher ? "1" : "0") + '\n';
+  }
+  return text;
+}
+
+std::string elders_line(bool required) {
+  return any_line("elders", std::string("IO_FLUSHER does not hold") +
+                                (required ? ", and DUENDE_MLOCK_REQUIRED is on: " : ": ") +
+                                "2 threads of another library came before; fix: start it as `sh -c "
+                                "'exec PROGRAM'`, which hands it on");
+}
+
 struct Refused {
   Names variables;
   std::string best_effort;
@@ -137,7 +161,8 @@ TEST_SUITE("refused") {
       std::string why;
     } const rows[] = {
         {EINVAL, expected::old_kernel("EINVAL", "5.6")},
-        {ENOSYS, expected::old_kernel("ENOSYS", "5.6")},
+        {ENOSYS, expected::filtered("ENOSYS", kHere, "prctl")},
+        {EPERM, expected::filtered("EPERM", kHere, "prctl")},
         {0, expected::without_effect()},
     };
     for (const auto& row : rows) {
@@ -173,6 +198,17 @@ TEST_SUITE("realtime") {
     check_scheduling(
         scheduling(Identity::root, {"PROFILE=swap-device", "IO_FLUSHER=0", "REALTIME=2"}),
         all_three(SCHED_RR, 2), nothing_to_lock());
+  }
+
+  TEST_CASE("for threads that were there before the library") {
+    if (realtime_is_missing()) {
+      return;
+    }
+    for (const std::string_view required : {"REQUIRED=0", "REQUIRED=1"}) {
+      const Finished finished = run(with_elders({"REALTIME=7", required}));
+      CHECK(finished.how() == "exit 0");
+      CHECK(finished.out == all_three_elders(SCHED_RR, 7, false));
+    }
   }
 
   TEST_CASE("the line says so") {
@@ -240,6 +276,16 @@ TEST_SUITE("may-set") {
                      all_three(SCHED_OTHER, 0, true), nothing_to_lock());
     check_scheduling(scheduling(Identity::root_with_all, {"PROFILE=swap-device"}),
                      all_three(SCHED_RR, 1, true), nothing_to_lock());
+    const Finished told = run(with_elders({"IO_FLUSHER=1"}));
+    CHECK(told.how() == "exit 0");
+    check_error(told, elders_line(false) + any_line("elders", expected::nothing_to_lock()));
+    Launch required = with_elders({"IO_FLUSHER=1", "REQUIRED=1"});
+    CHECK(run(required).how() == "signal 6");
+    // As the line says.
+    required.arguments = {"/bin/sh", "-c", "exec " + required.arguments[0]};
+    const Finished handed_on = run(required);
+    CHECK(handed_on.how() == "exit 0");
+    CHECK(handed_on.out == all_three_elders(SCHED_OTHER, 0, true));
     Launch launch = scheduling(Identity::root_with_all, {"IO_FLUSHER=1", "ONLY=another"});
     launch.prepare = [] { check(::prctl(kSetIoFlusher, 1, 0, 0, 0), "PR_SET_IO_FLUSHER"); };
     check_scheduling(launch, all_three(SCHED_OTHER, 0), "");

@@ -177,7 +177,8 @@ std::string refused(std::string_view errno_name) {
       {"ENOMEM", kAll, kMemory},
       {"EAGAIN", kAll, kMemory},
       {"EINVAL", "MCL_CURRENT|MCL_FUTURE", kKernel},  // of the second attempt
-      {"ENOSYS", kAll, kKernel},
+      {"ENOSYS", kAll,
+       "a seccomp filter refuses it; fix: a securityContext.seccompProfile that allows mlockall"},
   };
   const auto* const cause =
       std::find_if(std::begin(kCauses), std::end(kCauses),

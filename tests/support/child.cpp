@@ -45,9 +45,25 @@ std::vector<std::string> environment_of(const Launch& launch, const Endpoint& er
   return environment;
 }
 
+unsigned action(int answer) {
+  switch (answer) {
+    case kKills: return SECCOMP_RET_KILL_PROCESS;
+    case kKillsThread: return SECCOMP_RET_KILL_THREAD;
+    case kTraps: return SECCOMP_RET_TRAP;
+    default: return SECCOMP_RET_ERRNO | static_cast<unsigned>(answer);
+  }
+}
+
+void install(std::span<sock_filter> program) {
+  const sock_fprog filter = {.len = static_cast<unsigned short>(program.size()),
+                             .filter = program.data()};
+  check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS");
+  check(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0), "PR_SET_SECCOMP");
+}
+
 void install(const Refusal& refusal) {
   const auto number = static_cast<unsigned>(refusal.system_call);
-  const unsigned answer = SECCOMP_RET_ERRNO | static_cast<unsigned>(refusal.answer);
+  const unsigned answer = action(refusal.answer);
   const unsigned chosen = BPF_JMP | BPF_K | (refusal.bits == 0 ? BPF_JGE : BPF_JSET);
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -57,9 +73,7 @@ void install(const Refusal& refusal) {
       BPF_STMT(BPF_RET | BPF_K, answer),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  const sock_fprog filter = {.len = std::size(program), .filter = program};
-  check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS");
-  check(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0), "PR_SET_SECCOMP");
+  install(program);
 }
 
 void connect_streams(const Descriptor& output, const Descriptor& error) {
@@ -156,6 +170,17 @@ std::string Finished::how() const {
 }
 
 bool Finished::dumped_core() const { return WIFSIGNALED(status) && WCOREDUMP(status); }
+
+void filter_calls(std::span<const long> calls, int answer) {
+  std::vector<sock_filter> program = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (const long call : calls) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, action(answer)));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  install(program);
+}
 
 Finished run(const Launch& launch) {
   Endpoint output = make_endpoint(Stream::pipe);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,13 @@ struct Limit {
   rlimit value;
 };
 
-/// A seccomp filter on one system call: it answers this errno, or 0 and does nothing; where bits
-/// are given, only to calls that have one of them in their first argument.
+/// What a seccomp filter does instead of answering an errno.
+inline constexpr int kKills = -1;
+inline constexpr int kKillsThread = -2;
+inline constexpr int kTraps = -3;  // SIGSYS
+
+/// A seccomp filter on one system call: it answers this errno, or 0 and does nothing, or does one
+/// of the above; where bits are given, only to calls that have one of them in their first argument.
 struct Refusal {
   long system_call;
   int answer;
@@ -55,6 +61,9 @@ struct Finished {
   [[nodiscard]] std::string how() const;
   [[nodiscard]] bool dumped_core() const;
 };
+
+/// In a forked child: a filter that does the same to several calls.
+void filter_calls(std::span<const long> calls, int answer);
 
 /// Runs it to its end and to the end of its output, or kills it at the deadline. Throws when it
 /// cannot be started as asked.

@@ -2,6 +2,7 @@
 // An outcome in words: the whole line for every failure, errno, limit, capability and host.
 #include "preload/diagnose.hpp"
 
+#include <sys/syscall.h>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -30,7 +31,8 @@ struct Scene {
       .memory = MemoryUse{.address_space = 20480 * 1024, .locked = 9000 * 1024}};
   CapabilityState ipc_lock;
   const char* seccomp = "0";
-  std::string marker;  // a file that tells the host
+  int filter_answer = 0;  // to mlockall; 0: the kernel answers
+  std::string marker;     // a file that tells the host
   std::string cgroup;
 };
 
@@ -53,6 +55,9 @@ Message report(const Scene& scene) {
   kernel.capabilities[Capability::ipc_lock] = scene.ipc_lock;
   kernel.files["/proc/self/status"].contents =
       "Name:\td\nSeccomp:\t" + std::string(scene.seccomp) + "\nSeccomp_filters:\t2\n";
+  if (scene.filter_answer != 0) {
+    kernel.filter_answers[SYS_mlockall] = scene.filter_answer;
+  }
   if (!scene.marker.empty()) {
     kernel.files[scene.marker].contents = "";
   }
@@ -105,6 +110,13 @@ Scene with(Scene scene, Change change) {
   return scene;
 }
 
+/// A filter answers instead of the kernel.
+Scene filtered(Scene scene) {
+  scene.seccomp = "2";
+  scene.filter_answer = scene.outcome.error;
+  return scene;
+}
+
 // What recurs in the lines.
 const std::string kCall = "not locked: mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) failed with ";
 const std::string kTooLarge =
@@ -147,7 +159,7 @@ const Row kLockedRows[] = {
           }),
      LogLevel::info, "locked (8 MB): current and future, on-fault, IO flusher, SCHED_RR 7"},
     {"no /proc", with(locked(kAll), [](Scene& scene) { scene.outcome.memory.reset(); }),
-     LogLevel::info, "locked (size unknown without /proc): current and future, on-fault"},
+     LogLevel::info, "locked (size unknown: /proc cannot be read): current and future, on-fault"},
     {"on-fault refused",
      with(locked(kAll), [](Scene& scene) { scene.outcome.onfault_refused = true; }), LogLevel::warn,
      "locked (8 MB): current and future, populated "
@@ -155,10 +167,14 @@ const Row kLockedRows[] = {
     {"nothing asked for",
      with(locked({}), [](Scene& scene) { scene.settings.current = scene.settings.future = false; }),
      LogLevel::info, "nothing to lock: DUENDE_MLOCK_CURRENT and DUENDE_MLOCK_FUTURE are both off"},
-    {"exempt from a limit", locked(kAll, kExempt), LogLevel::warn,
+    {"exempt from a limit", locked(kAll, kExempt), LogLevel::info,
      "locked (8 MB): current and future, on-fault; nothing more once CAP_IPC_LOCK is dropped: "
      "allocations beyond RLIMIT_MEMLOCK (8192 KiB) would fail" +
          kLimitsConf},
+    {"exempt from a limit, and future withheld", locked(kWithheld, kExempt), LogLevel::info,
+     "locked (8 MB): current, on-fault; not future: only CAP_IPC_LOCK lifts RLIMIT_MEMLOCK (8192 "
+     "KiB), and allocations would fail once it is dropped" +
+         kLimitsConf + ", or DUENDE_MLOCK_FUTURE=1"},
     {"future withheld", locked(kWithheld, kEight), LogLevel::warn,
      "locked (8 MB): current, on-fault; not future: allocations beyond RLIMIT_MEMLOCK (8192 KiB) "
      "would fail, and " +
@@ -179,7 +195,7 @@ const Row kLockedRows[] = {
     {"as told under a limit that RAISE_LIMIT=0 left",
      with(locked(kAll, kEightSoft), [](Scene& scene) { scene.outcome.memory.reset(); }),
      LogLevel::warn,
-     "locked (size unknown without /proc): current and future, on-fault; the limit binds: "
+     "locked (size unknown: /proc cannot be read): current and future, on-fault; the limit binds: "
      "allocations "
      "beyond RLIMIT_MEMLOCK (8192 KiB, hard limit infinite) fail, and " +
          kAbsent + "; fix: leave DUENDE_MLOCK_RAISE_LIMIT on"},
@@ -206,9 +222,16 @@ const Row kFailureRows[] = {
          "held only in a user "
          "namespace" +
          kOuterLimit},
-    {"EPERM with a limit: seccomp",
-     with(refused(EPERM, kEight), [](Scene& scene) { scene.seccomp = "2"; }), LogLevel::warn,
+    {"EPERM with a limit: seccomp", filtered(refused(EPERM, kEight)), LogLevel::warn,
      kCall + "EPERM: a seccomp filter refuses it; fix: allow mlockall in the filter"},
+    {"EPERM without a limit to speak of: seccomp comes first", filtered(refused(EPERM, kZero)),
+     LogLevel::warn,
+     kCall + "EPERM: a seccomp filter refuses it; fix: allow mlockall in the filter"},
+    {"ENOSYS: seccomp", filtered(refused(ENOSYS, {})), LogLevel::warn,
+     kCall + "ENOSYS: a seccomp filter refuses it; fix: allow mlockall in the filter"},
+    {"EPERM with a limit: a filter that lets it through",
+     with(refused(EPERM, kEight), [](Scene& scene) { scene.seccomp = "2"; }), LogLevel::warn,
+     kCall + "EPERM: a security module or sandbox refuses it; fix: allow ipc_lock in its policy"},
     {"EPERM with a limit: strict seccomp is no filter",
      with(refused(EPERM, kEight), [](Scene& scene) { scene.seccomp = "1"; }), LogLevel::warn,
      kCall + "EPERM: a security module or sandbox refuses it; fix: allow ipc_lock in its policy"},
@@ -309,6 +332,8 @@ const std::string kPodFix =
 const std::string kPodRootFix = "; fix: keep the user root: Kubernetes sets no memlock limit";
 const std::string kUnitFix =
     "; fix: LimitMEMLOCK=infinity in the [Service] section of nbd-server@1.service";
+const std::string kManagerFix =
+    "; fix: LimitMEMLOCK=infinity in the [Service] section of user@1000.service";
 const std::string kUnitFilterFix = "; fix: SystemCallFilter=@memlock, beside what is there";
 
 const HostRow kHosts[] = {
@@ -320,6 +345,9 @@ const HostRow kHosts[] = {
     {"a unit of cgroup v1", "",
      "12:cpu:/x.service\n9:name=systemd:/system.slice/nbd-server@1.service\n", Host::systemd,
      kUnitFix, kUnitFix, kUnitFilterFix},
+    {"a unit of a user's manager, which no limit of it exceeds", "",
+     "0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n", Host::systemd,
+     kManagerFix, kManagerFix, kUnitFilterFix},
     {"a control group of another manager", "", "1:name=openrc:/x.service\n3:cpu:/y.service\n",
      Host::shell, kShellFix, kShellFix, kFilterFix},
     {"docker", "/.dockerenv", "0::/system.slice/docker.service\n", Host::docker,
@@ -347,9 +375,7 @@ TEST_CASE("the fix is the one that fits where the process runs") {
     };
     CHECK(fix_of(there(refused(ENOMEM, kEight))) == row.limit_fix);
     CHECK(fix_of(there(locked(kAll, kExempt))) == row.exempt_fix);
-    Scene filtered = refused(EPERM, kEight);
-    filtered.seccomp = "2";
-    CHECK(fix_of(there(filtered)) == row.seccomp_fix);
+    CHECK(fix_of(there(filtered(refused(EPERM, kEight)))) == row.seccomp_fix);
   }
 }
 
@@ -378,27 +404,30 @@ struct RefusalRow {
   std::string text;
 };
 
-Refusal refusal(int error, Capability needed = Capability::sys_resource) {
-  return {"IO_FLUSHER", "prctl(PR_SET_IO_FLUSHER)", error, needed, "5.6"};
+Refusal refusal(int error, Reclaim what = Reclaim::io_flusher) { return {what, error}; }
+Capability needed(const Refusal& refusal) {
+  return refusal.what == Reclaim::io_flusher ? Capability::sys_resource : Capability::sys_nice;
 }
 
 const std::string kRefused = "IO_FLUSHER does not hold: prctl(PR_SET_IO_FLUSHER) ";
+
+const std::string kNotRealtime = "REALTIME does not hold: sched_setscheduler(SCHED_RR) ";
 
 const RefusalRow kRefusals[] = {
     {"no capability", refusal(EPERM), kNothing, "", false,
      kRefused + "failed with EPERM: CAP_SYS_RESOURCE is not in the bounding set; "
                 "fix: start it as root, with CAP_SYS_RESOURCE"},
-    {"another capability", refusal(EPERM, Capability::sys_nice), kBounding, "", false,
-     kRefused + "failed with EPERM: CAP_SYS_NICE is in the bounding set but not effective; "
-                "fix: start it as root, with CAP_SYS_NICE"},
+    {"another capability", refusal(EPERM, Reclaim::realtime), kBounding, "", false,
+     kNotRealtime + "failed with EPERM: CAP_SYS_NICE is in the bounding set but not effective; "
+                    "fix: start it as root, with CAP_SYS_NICE"},
     {"permitted", refusal(EPERM), kPermitted, "/.dockerenv", false,
      kRefused + "failed with EPERM: CAP_SYS_RESOURCE is permitted but not effective; "
                 "fix: docker run --user=0 --cap-add=SYS_RESOURCE"},
     {"effective", refusal(EPERM), kEffective, "/run/.containerenv", false,
      kRefused + "failed with EPERM: CAP_SYS_RESOURCE is effective, but a security module refuses "
                 "it; fix: podman run --user=0 --cap-add=SYS_RESOURCE"},
-    {"effective, real-time", refusal(EPERM, Capability::sys_nice), kEffective, "/.dockerenv", false,
-     kRefused + "failed with EPERM: cpu.rt_runtime_us of its cgroup is 0; fix: raise it"},
+    {"effective, real-time", refusal(EPERM, Reclaim::realtime), kEffective, "/.dockerenv", false,
+     kNotRealtime + "failed with EPERM: cpu.rt_runtime_us of its cgroup is 0; fix: raise it"},
     {"in a user namespace", refusal(EPERM), kNamespaced, "/var/run/secrets/kubernetes.io", false,
      kRefused + "failed with EPERM: CAP_SYS_RESOURCE does not count: it is held only in a user "
                 "namespace; fix: run the container as root, with SYS_RESOURCE in "
@@ -428,11 +457,74 @@ TEST_CASE("a unit that takes a capability away has to be given it before it can 
   }
 }
 
+TEST_CASE("a filter on what does not hold beside the lock") {
+  struct {
+    Reclaim what;
+    long number;
+    bool realtime_alone;
+    const char* cgroup;
+    std::string text;
+  } const rows[] = {
+      {Reclaim::io_flusher, SYS_prctl, false, "",
+       kRefused + "failed with EPERM: a seccomp filter refuses it; fix: allow prctl in the filter"},
+      {Reclaim::realtime, SYS_sched_setscheduler, false, "0::/system.slice/x.service\n",
+       kNotRealtime + "failed with EPERM: a seccomp filter refuses it; fix: "
+                      "SystemCallFilter=sched_setscheduler, beside what is there"},
+      {Reclaim::realtime, SYS_sched_setscheduler, true, "0::/system.slice/x.service\n",
+       kNotRealtime + "failed with EPERM: a seccomp filter refuses real-time policies; fix: "
+                      "RestrictRealtime=no in the [Service] section of x.service"},
+      {Reclaim::realtime, SYS_sched_setscheduler, true, "",
+       kNotRealtime + "failed with EPERM: a seccomp filter refuses it; fix: allow "
+                      "sched_setscheduler in the filter"},
+  };
+  for (const auto& row : rows) {
+    FakeKernel kernel;
+    kernel.files["/proc/self/status"].contents = "Seccomp:\t2\n";
+    kernel.files["/proc/self/cgroup"].contents = row.cgroup;
+    kernel.filter_answers[row.number] = EPERM;
+    kernel.lets_other_policies_through = row.realtime_alone;
+    kernel.capabilities[Capability::sys_nice] = kEffective;
+    const Message result = described<Kernel>(kernel, refusal(EPERM, row.what), Settings());
+    CHECK(std::string(result.text.view()) == row.text);
+  }
+}
+
+TEST_CASE("a capability that only a user namespace of the unit gives") {
+  FakeKernel kernel;
+  kernel.capabilities[Capability::sys_resource] = kNamespaced;
+  kernel.capabilities[Capability::ipc_lock] = kNamespaced;
+  kernel.files["/proc/self/cgroup"].contents = "0::/system.slice/x.service\n";
+  const Message result = described<Kernel>(kernel, refusal(EPERM), Settings());
+  CHECK(std::string(result.text.view()) ==
+        kRefused +
+            "failed with EPERM: CAP_SYS_RESOURCE does not count: it is held only in a user "
+            "namespace; fix: PrivateUsers=no in the [Service] section of x.service");
+}
+
+TEST_CASE("a limit binds in a unit's user namespace as outside, and is the unit's to raise") {
+  Scene scene = refused(ENOMEM, kEight, kNamespaced);
+  scene.cgroup = "0::/system.slice/nbd-server@1.service\n";
+  CHECK(fix_of(scene) == kUnitFix);
+}
+
+TEST_CASE("threads that were there before") {
+  Settings settings;
+  settings.io_flusher = true;
+  Message message;
+  describe_threads(message, 0, settings);
+  CHECK(message.text.empty());
+  describe_threads(message, 2, settings);
+  CHECK(std::string(message.text.view()) ==
+        "IO_FLUSHER does not hold: 2 threads of another library came before; fix: start it as "
+        "`sh -c 'exec PROGRAM'`, which hands it on");
+  CHECK(message.level == LogLevel::warn);
+}
+
 TEST_CASE("what does not hold beside the lock") {
   for (const RefusalRow& row : kRefusals) {
     CAPTURE(row.name);
     FakeKernel kernel;
-    kernel.capabilities[row.refusal.needed] = row.state;
+    kernel.capabilities[needed(row.refusal)] = row.state;
     if (*row.marker != '\0') {
       kernel.files[row.marker].contents = "";
     }

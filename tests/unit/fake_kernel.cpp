@@ -147,11 +147,6 @@ int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept
   return next_of(g_current->populate_errors);
 }
 
-int Kernel::set_apart(std::uintptr_t page) const noexcept {
-  record("set_apart(", range(page), ")");
-  return 0;
-}
-
 int Kernel::ask_mapped(std::uintptr_t page) const noexcept {
   return g_current->ask_mapped_error != 0   ? g_current->ask_mapped_error
          : g_current->mapped.contains(page) ? 0
@@ -164,11 +159,6 @@ bool Kernel::touch(std::uintptr_t page) const noexcept {
 }
 
 std::uintptr_t Kernel::top_of_stack() const noexcept { return g_current->top_of_stack; }
-
-bool Kernel::extend_stack() const noexcept {
-  record("extend_stack()");
-  return true;
-}
 
 std::size_t Kernel::read_at(int file, void* buffer, std::size_t size,
                             std::uint64_t at) const noexcept {
@@ -227,7 +217,7 @@ int Kernel::set_io_flusher(bool on) const noexcept {
   return next_of(g_current->io_flusher_errors);
 }
 
-int Kernel::set_scheduling(Scheduling wanted) const noexcept {
+int Kernel::set_scheduling(long /*thread*/, Scheduling wanted) const noexcept {
   record("set_scheduling(", wanted.policy, ", ", wanted.priority, ")");
   const int error = next_of(g_current->scheduling_errors);
   if (error == 0 && !g_current->ignores_scheduling) {
@@ -236,7 +226,10 @@ int Kernel::set_scheduling(Scheduling wanted) const noexcept {
   return error;
 }
 
-Scheduling Kernel::scheduling() const noexcept { return g_current->scheduling; }
+Scheduling Kernel::scheduling(long /*thread*/) const noexcept { return g_current->scheduling; }
+
+int mlockall_with_care(int) noexcept { return ENOSYS; }
+int munlockall_with_care() noexcept { return ENOSYS; }
 
 CapabilityState capability(Capability which) noexcept {
   const test::FakeKernel* const kernel = test::FakeKernel::current();
@@ -247,15 +240,21 @@ CapabilityState capability(Capability which) noexcept {
   return found == kernel->capabilities.end() ? CapabilityState{} : found->second;
 }
 
-bool effective(Capability which) noexcept { return capability(which).effective; }
+bool effective(Capability which, int /*process*/) noexcept { return capability(which).effective; }
 
 }  // namespace duende::mlock::preload
 
-// The linker sends calls of syscall(2) here: the mere existence of a file is asked by number.
+// The linker sends calls of syscall(2) here: the mere existence of a file is asked by number, and
+// what a filter answers.
 extern "C" long __real_syscall(long number, ...);
 extern "C" long __wrap_syscall(long number, long first, long second, long third, long fourth,
                                long fifth, long sixth) {
   const auto* const kernel = duende::mlock::test::FakeKernel::current();
+  const bool probed = first == -1 || !(kernel != nullptr && kernel->lets_other_policies_through);
+  if (kernel != nullptr && probed && kernel->filter_answers.contains(number)) {
+    errno = kernel->filter_answers.at(number);
+    return -1;
+  }
   if (kernel == nullptr || number != SYS_faccessat) {
     return __real_syscall(number, first, second, third, fourth, fifth, sixth);
   }

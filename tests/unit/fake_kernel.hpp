@@ -24,7 +24,7 @@ struct FakeFile {
 
 /// The answers of the header API's table of function pointers, and of all that the shim asks, for
 /// which this is the only definition in the test binary: preload::Kernel, the capabilities, and
-/// faccessat(2), sysconf(3).
+/// faccessat(2), sysconf(3), and what a filter answers.
 /// One lives at a time; a deque of errnos is answered in order, and then 0 for ever.
 class FakeKernel {
  public:
@@ -52,7 +52,7 @@ class FakeKernel {
   std::set<std::uintptr_t> unreadable;  // pages
   std::set<int> unknown_advice;
   std::deque<int> advise_errors;
-  bool locked = false;  // MADV_COLD is refused
+  bool locked = false;                                                  // MADV_COLD is refused
   std::map<std::string, preload::Answer, std::less<>> swappable_paths;  // others: unknown
   bool data_files_mapped = false;
   preload::Answer locks_new_mappings = preload::Answer::yes;
@@ -65,6 +65,10 @@ class FakeKernel {
   bool ignores_scheduling = false;  // answers 0 and changes nothing
   std::map<preload::Capability, preload::CapabilityState> capabilities;
   std::map<std::string, FakeFile, std::less<>> files;
+  /// What a seccomp filter answers to a call by its number; with the flag, only to real-time
+  /// policies.
+  std::map<long, int> filter_answers;
+  bool lets_other_policies_through = false;
 
   /// Every call that changes something, or asks about the limit, in the order made.
   std::vector<std::string> calls;

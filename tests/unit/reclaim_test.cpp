@@ -36,7 +36,7 @@ TEST_CASE("both flags of /proc/self/stat are an IO flusher's") {
       CAPTURE(row.flags);
       FakeKernel kernel;
       kernel.files["/proc/self/stat"].contents = stat_line(name, row.flags);
-      CHECK(shown_as_io_flusher(kernel) == row.shown);
+      CHECK(shown_as_io_flusher(kernel, "/proc/self/stat") == row.shown);
     }
   }
 }
@@ -46,13 +46,13 @@ TEST_CASE("a line that is not the kernel's shows nothing") {
     CAPTURE(line);
     FakeKernel kernel;
     kernel.files["/proc/self/stat"].contents = line;
-    CHECK_FALSE(shown_as_io_flusher(kernel));
+    CHECK_FALSE(shown_as_io_flusher(kernel, "/proc/self/stat"));
   }
 }
 
 TEST_CASE("without /proc the answer of prctl counts") {
   FakeKernel kernel;
-  CHECK(shown_as_io_flusher(kernel));
+  CHECK(shown_as_io_flusher(kernel, "/proc/self/stat"));
 }
 
 struct Row {

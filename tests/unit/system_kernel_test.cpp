@@ -66,19 +66,6 @@ bool refuse(unsigned number) {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/// Bytes that the main stack takes now.
-std::size_t stack_size() {
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find("[stack]") != std::string::npos) {
-      const std::size_t dash = line.find('-');
-      return std::stoull(line.substr(dash + 1), nullptr, 16) -
-             std::stoull(line.substr(0, dash), nullptr, 16);
-    }
-  }
-  return 0;
-}
-
 TEST_CASE("the capability sets are those of /proc/self/status") {
   for (const Capability which :
        {Capability::ipc_lock, Capability::sys_nice, Capability::sys_resource}) {
@@ -111,7 +98,6 @@ TEST_CASE("a page is mapped until it is not") {
   const auto address = reinterpret_cast<std::uintptr_t>(space);
   CHECK(kSystemKernel.ask_mapped(address) == 0);
   CHECK(kSystemKernel.populate_read(address, page) == 0);
-  CHECK(kSystemKernel.set_apart(address) == 0);
   CHECK(kSystemKernel.munlock(address, page) == 0);
   CHECK(::munmap(space, page) == 0);
   CHECK(kSystemKernel.ask_mapped(address) == ENOMEM);
@@ -172,8 +158,8 @@ TEST_CASE("the top of the stack is above this frame, and mapped") {
 }
 
 TEST_CASE("the scheduling is the thread's own") {
-  CHECK(kSystemKernel.scheduling().policy == ::sched_getscheduler(0));
-  CHECK(kSystemKernel.set_scheduling({.policy = 12345, .priority = 0}) == EINVAL);
+  CHECK(kSystemKernel.scheduling(0).policy == ::sched_getscheduler(0));
+  CHECK(kSystemKernel.set_scheduling(0, {.policy = 12345, .priority = 0}) == EINVAL);
 }
 
 TEST_CASE("a file is read to its end") {
@@ -236,33 +222,6 @@ TEST_CASE("without address space to ask with, nobody knows") {
   } else {
     CHECK(answer == static_cast<int>(Answer::unknown));
   }
-}
-
-TEST_CASE("the main stack is extended to its limit, and no further") {
-  const rlim_t limit = rlim_t{2} << 20;
-  const auto extend = [&] {
-    const rlimit bound = {limit, RLIM_INFINITY};
-    ::setrlimit(RLIMIT_STACK, &bound);
-    return kSystemKernel.extend_stack() && stack_size() > limit - 8 * page_size() &&
-                   stack_size() <= limit
-               ? 0
-               : 1;
-  };
-  if (in_child([&] { return stack_size() < limit - 8 * page_size() ? 0 : 1; }) != 0) {
-    MESSAGE("this stack does not grow");
-    return;
-  }
-  CHECK(in_child(extend) == 0);
-}
-
-TEST_CASE("a stack that cannot be extended is given up") {
-  const auto extend = [] { return !refuse(SYS_futex) ? 2 : kSystemKernel.extend_stack() ? 1 : 0; };
-  const int status = in_child(extend);
-  if (status == 2) {
-    MESSAGE("no system call filters here");
-    return;
-  }
-  CHECK(status == 0);
 }
 
 TEST_CASE("asking about exemption leaves no mapping and no lock behind") {

@@ -24,6 +24,17 @@ read_cases() {
 	done < <(grep -vE '^(#|$)' "$1")
 }
 
+# unit_lines TEXT: one a line; @NAME stands for those of the file NAME beside this one.
+unit_lines() {
+	local line
+	while read -r line; do
+		case $line in
+		@*) grep -vE '^(#|$)' "${BASH_SOURCE[0]%/*}/${line#@}" ;;
+		*) echo "$line" ;;
+		esac
+	done < <(tr ';' '\n' <<<"$1")
+}
+
 # Printing takes seconds in the guest, so it is done there only where it depends on the guest: for
 # units that are not ours, and where the drop-in names the command's own path.
 printed_in_guest() {
@@ -35,7 +46,7 @@ write_unit() {
 	local file=$units/$1
 	[ "${from[$1]}" != - ] || return 0
 	[[ $1 != *@* ]] || file=$units/${1%%@*}@.service
-	{ cat "$2/${from[$1]}.service" && tr ';' '\n' <<<"${lines[$1]}"; } >"$file"
+	{ cat "$2/${from[$1]}.service" && unit_lines "${lines[$1]}"; } >"$file"
 }
 
 # write_drop_ins NAME PRINT...: what the command PRINT prints for the unit, or the README, and what
@@ -55,6 +66,6 @@ write_drop_ins() {
 	post=$(sed -n 's/^#\(ExecStartPost=\)/\1/p' "$printed")
 	{
 		echo '[Service]'
-		tr ';' '\n' <<<"${override[$name]}" | sed "s|^%post\$|$post|"
+		unit_lines "${override[$name]}" | sed "s|^%post\$|$post|"
 	} >"$folder/60-override.conf"
 }
