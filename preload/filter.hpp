@@ -11,7 +11,7 @@ namespace duende::mlock::preload {
 /// syscall(2), for every call of this library that the dynamic linker does not make itself: -1 and
 /// ENOSYS, without the call, where a filter kills for it, or where nobody can know whether it does.
 /// Async-signal-safe.
-long system_call(long number, ...) noexcept;
+long system_call(long number, ...) noexcept __asm__("duende_mlock_system_call");
 
 /// Whether `system_call` makes that call.
 [[nodiscard]] bool may_call(long number) noexcept;
