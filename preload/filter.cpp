@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 #include <iterator>
 
@@ -80,8 +81,9 @@ constexpr std::uint64_t bit(unsigned index) noexcept { return std::uint64_t{1} <
       case SYS_rt_sigprocmask:
         ::syscall(SYS_rt_sigprocmask, SIG_BLOCK, &kAllSignals, nullptr, sizeof kAllSignals);
         break;
-      // No call does anything with these, not even to the child.
-      default: ::syscall(kCalls[i], -1L, -1L, -1L, -1L, -1L, -1L); break;
+      // No call does anything with these, not even to the child; kill(2) would take -1 for
+      // everybody.
+      default: ::syscall(kCalls[i], long{INT_MIN}, -1L, -1L, -1L, -1L, -1L); break;
     }
   }
   progress = kCallCount;
@@ -101,22 +103,24 @@ bool try_in_children() noexcept {
     return false;
   }
   auto& progress = *reinterpret_cast<volatile unsigned*>(shared);
-  long child;
+  bool tried = false;
   g_refused = 0;
-  do {
-    child = ::syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);  // zeros: their order differs
+  while (!tried) {
+    const long child = ::syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);  // zeros: their order differs
     if (child == 0) {
       try_calls(progress);
     }
     while (child > 0 && ::syscall(SYS_wait4, child, nullptr, __WALL, nullptr) == -1 &&
            errno == EINTR) {
     }
-    if (child > 0 && progress < kCallCount) {
-      g_refused |= bit(progress);
+    tried = progress == kCallCount;
+    if (child < 0 || (!tried && (g_refused & bit(progress)) != 0)) {
+      break;  // or it died of something else
     }
-  } while (child > 0 && progress < kCallCount);
+    g_refused |= tried ? 0 : bit(progress);
+  }
   ::syscall(SYS_munmap, shared, kPage);
-  return child > 0;
+  return tried;
 }
 
 void try_filter(bool required) noexcept {
