@@ -2,44 +2,16 @@
 // System calls that a seccomp filter kills for: found out in a child that dies alone, never made.
 #pragma once
 
-#include <concepts>
 #include <optional>
-#include <type_traits>
 
 #include <duende/mlock/detail/kernel.hpp>
 
 namespace duende::mlock::preload {
 
-[[nodiscard]] inline long as_register(const volatile void* pointer) noexcept {
-  return reinterpret_cast<long>(pointer);
-}
-template <class Number>
-requires std::integral<Number> || std::is_enum_v<Number>
-[[nodiscard]] constexpr long as_register(Number number) noexcept {
-  return static_cast<long>(number);
-}
-
-/// As syscall(2), of which each argument is a register; declared for each number of them, as a
-/// variadic call is longer.
-long careful_call(long, long) noexcept __asm__("duende_mlock_careful_call");
-long careful_call(long, long, long) noexcept __asm__("duende_mlock_careful_call");
-long careful_call(long, long, long, long) noexcept __asm__("duende_mlock_careful_call");
-long careful_call(long, long, long, long, long) noexcept __asm__("duende_mlock_careful_call");
-long careful_call(long, long, long, long, long, long) noexcept __asm__("duende_mlock_careful_call");
-long careful_call(long, long, long, long, long, long, long) noexcept
-    __asm__("duende_mlock_careful_call");
-
 /// syscall(2), for every call of this library that the dynamic linker does not make itself: -1 and
 /// ENOSYS, without the call, where a filter kills for it, or where nobody can know whether it does.
 /// Async-signal-safe.
-template <class... Arguments>
-long system_call(long number, Arguments... arguments) noexcept {
-  if constexpr (sizeof...(Arguments) == 0) {
-    return careful_call(number, 0);
-  } else {
-    return careful_call(number, as_register(arguments)...);
-  }
-}
+long system_call(long number, ...) noexcept __asm__("duende_mlock_system_call");
 
 /// Whether `system_call` makes that call.
 [[nodiscard]] bool may_call(long number) noexcept;
