@@ -5,6 +5,7 @@
 . "$(dirname "$0")/common.sh"
 need_library
 need_root
+need_for_all_users
 need setpriv unshare nbdkit bash
 
 # check_in WORDS [OPERAND]: the command, started by WORDS

@@ -100,7 +100,7 @@ $2 "
 }
 
 test_kinds() {
-    start_locked dash
+    start_locked DUENDE_MLOCK_FUTURE=1 dash
     mlock status --json "$!"
     expect "by the library" [ "$(json $! locked_by)" = '"library"' ]
     expect "LD_PRELOAD" [ "$(json $! ld_preload)$(json $! library_loaded)" = truetrue ]

@@ -43,7 +43,7 @@ void check_lock(const Finished& finished, std::string_view who, Lock lock) {
     CAPTURE(entry.permissions);
     if (entry.inode != 0 || entry.path == "[heap]" || entry.path == "[stack]") {
       CHECK(entry.is("lo") == (lock != Lock::none));
-      CHECK(entry.is("lf") == (lock == Lock::on_fault));
+      CHECK(entry.on_fault() == (lock == Lock::on_fault));
     }
   }
 }

@@ -30,6 +30,8 @@ struct SmapsEntry {
   [[nodiscard]] bool is(std::string_view flag) const {
     return flags.find(' ' + std::string(flag) + ' ') != std::string::npos;
   }
+  /// Locked on fault, for which Linux 6.1 has no letters.
+  [[nodiscard]] bool on_fault() const { return is("lf") || is("??"); }
 };
 
 [[nodiscard]] std::vector<SmapsEntry> parse_smaps(std::string_view text);

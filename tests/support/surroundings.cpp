@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 #include "check.hpp"
 #include "identity.hpp"
@@ -58,6 +59,19 @@ void leave_traces(Place place, std::string_view groups) {
   }
 }
 
+/// Only then can it be made private, and another one put in its place.
+bool root_is_mount_point() {
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::string number, parent, device, root, where;
+  for (std::string rest; mounts >> number >> parent >> device >> root >> where;) {
+    if (where == "/") {
+      return true;
+    }
+    std::getline(mounts, rest);
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string_view name_of(Place place) {
@@ -74,6 +88,9 @@ std::string_view name_of(Place place) {
 std::optional<std::string> missing_for_surroundings() {
   if (::geteuid() != 0 || !has_capability(kCapSysAdmin)) {
     return "a mount namespace needs root with CAP_SYS_ADMIN";
+  }
+  if (!root_is_mount_point()) {
+    return "a mount point at /, which a chroot has not";
   }
   return std::nullopt;
 }
