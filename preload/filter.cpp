@@ -144,9 +144,8 @@ bool may_call(long number) noexcept {
 }
 
 // system_call: as syscall(2) itself, it takes what was not given for arguments that are ignored.
-[[gnu::used, gnu::externally_visible]] long call_with_all(long number, long a, long b, long c,
-                                                          long d, long e, long f) noexcept
-    __asm__("duende_mlock_system_call");
+[[gnu::used]] long call_with_all(long number, long a, long b, long c, long d, long e,
+                                 long f) noexcept __asm__("duende_mlock_system_call");
 long call_with_all(long number, long a, long b, long c, long d, long e, long f) noexcept {
   if (!may_call(number)) {
     errno = ENOSYS;

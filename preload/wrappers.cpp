@@ -58,7 +58,11 @@ void find_wrapped_functions() noexcept { find_all_next(kNames, g_real); }
 using namespace duende::mlock::preload;
 namespace detail = duende::mlock::detail;
 
+#ifdef __clang__  // which has no -fwhole-program to be told that they are not for the program alone
+#define DUENDE_MLOCK_EXPORT extern "C" [[gnu::visibility("default")]]
+#else
 #define DUENDE_MLOCK_EXPORT extern "C" [[gnu::visibility("default"), gnu::externally_visible]]
+#endif
 #define REAL(name) reinterpret_cast<decltype(&::name)>(find_real(k_##name))
 
 // What carries MCL_FUTURE. libc's setuid family takes it from all threads.
