@@ -8,9 +8,12 @@ import difflib
 import os
 import pathlib
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
+import time
 
 import groups
 import harness
@@ -29,6 +32,14 @@ SETTINGS = {
     "populated": {"DUENDE_MLOCK_ONFAULT": "0"},
 }
 PLACES = ("root", "user", "group")
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What is run, with what is added to an environment that is the same for all."""
+
+    argv: list
+    environment: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +103,11 @@ def clear_run_folder(work):
     return run
 
 
-def run(argv, work, environment, place="root", group=None):
-    """Output that a left-over child still holds is not waited for beyond the deadline."""
+def run(command, work, place="root", group=None):
     with (work / "out").open("w+b") as out, (work / "err").open("w+b") as err:
         process = subprocess.Popen(
-            argv,
-            env=base_environment(work) | environment,
+            command.argv,
+            env=base_environment(work) | command.environment,
             cwd=clear_run_folder(work),
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -139,6 +149,105 @@ def difference(without, with_library):
         lines = b"".join(with_library.own_lines[:3])
         found.append(f"{len(with_library.own_lines)} lines of the library, not one: {lines!r}")
     return "; ".join(found)
+
+
+def drop_from_cache(path):
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def group_for(place, mebibytes):
+    if place != "group":
+        yield None
+        return
+    with groups.limited(mebibytes) as group:
+        if not group:
+            print("left out: no control group with a limit on memory can be made here")
+        yield group
+
+
+class Comparison:
+    """Runs a command without the library, and in several ways with it; counts what differs. The
+    files in `cold` are read anew by each run, so that they count for its control group."""
+
+    def __init__(self, work, cold=(), mebibytes=GROUP_MIB):
+        self.work, self.cold, self.mebibytes = work, cold, mebibytes
+        self.problems = 0
+
+    def run(self, command, place, group):
+        for path in self.cold:
+            drop_from_cache(path)
+        return run(command, self.work, place, group)
+
+    def compare(self, place, without, ways):
+        """`ways`: the commands with the library, by name."""
+        begin = time.monotonic()
+        with group_for(place, self.mebibytes) as group:
+            if place == "group" and not group:
+                return
+            reference = self.run(without, place, group)
+            print(f"{place}: {reference.status}, {reference.out[-60:]!r}, {reference.err[-60:]!r}")
+            if reference.status != "exit status 0":
+                self.fail(place, "without the library", f"{reference.status}: {reference.err!r}")
+                return
+            for name, command in ways.items():
+                self.judge(place, name, reference, self.run(command, place, group))
+        print(f"{place}: {len(ways)} compared, {time.monotonic() - begin:.1f} s")
+
+    def judge(self, place, name, reference, result):
+        problem = difference(reference, result)
+        told = AS_TOLD in result.out + result.err
+        if problem and "future" in name and place == "user" and told:
+            print(f"{place}, {name}: as told, under a limit that binds: {problem}")
+        elif problem:
+            self.fail(place, name, problem)
+
+    def fail(self, place, name, problem):
+        print(f"FAILED {place}, {name}: {problem}")
+        self.problems += 1
+
+
+def expanded(command, folders):
+    """Its words, with the names of folders filled in, if the program is there."""
+    argv = [word.format(**folders) for word in shlex.split(command)]
+    if not os.path.isabs(argv[0]):
+        argv[0] = harness.require_program(argv[0])
+    elif not os.path.exists(argv[0]):
+        harness.skip(f"{argv[0]} is not installed (scripts/setup programs)")
+    return argv
+
+
+def build(commands, folders):
+    """What the sources are compiled to."""
+    cache = {"GOCACHE": f"{folders['work']}/cache"}
+    for command in commands:
+        argv = expanded(command, folders)
+        subprocess.run(argv, env=os.environ | cache, stdout=sys.stderr, check=True)
+
+
+@contextlib.contextmanager
+def prepared(library):
+    """Folders, with the library in them, that are open to every user."""
+    with harness.work_folder() as work:
+        yield {
+            "work": work,
+            "sources": staged_sources(work),
+            "library": staged(library, work),
+        }
+
+
+def main(rows, check):
+    """`script ROW`: check(row, library) says how many problems there are."""
+    if len(sys.argv) != 2 or sys.argv[1] not in rows:
+        sys.exit(f"usage: {sys.argv[0]} {'|'.join(rows)}")
+    library = os.environ.get("DUENDE_MLOCK_LIBRARY")
+    if not library:
+        sys.exit("DUENDE_MLOCK_LIBRARY must be the path of the preload library")
+    harness.stop_on_sigterm()
+    require_root()
+    sys.exit(1 if check(rows[sys.argv[1]], library) else 0)
 
 
 def require_root():

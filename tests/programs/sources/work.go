@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Memory that the runtime gives back, goroutines on many threads, a child process.
+// Memory that the runtime gives back, goroutines on many threads, a child process, whose errors
+// are part of the output with an argument.
 package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"os/user"
 	"runtime"
@@ -47,6 +49,10 @@ func main() {
 	// By libc where there is cgo.
 	found, err := user.LookupId("0")
 	fmt.Println(found.Username, err)
-	output, err := exec.Command("sh", "-c", "echo child").CombinedOutput()
+	child := exec.Command("sh", "-c", "echo child")
+	if len(os.Args) > 1 {
+		child.Stderr = os.Stdout
+	}
+	output, err := child.Output()
 	fmt.Printf("%s%v\n", output, err)
 }
