@@ -38,7 +38,7 @@ static const struct kind kKinds[] = {
     {"file-shared-writable", PROT_READ | PROT_WRITE, MAP_SHARED, ""},
     {"file-executable", PROT_READ | PROT_EXEC, MAP_PRIVATE, ""},
 };
-enum { kKindCount = sizeof kKinds / sizeof *kKinds };
+enum { kKindCount = sizeof kKinds / sizeof *kKinds, kSharedFile = 9 };
 
 static const struct {
   const char* name;
@@ -262,8 +262,28 @@ static void report_odd_calls(void) {
   }
 }
 
+/// What the program itself has locked stays so, and what replaces a part is of its own kind.
+static void report_own(void) {
+  const size_t size = PAGES * page_size;
+  const struct kind* const shared = &kKinds[kSharedFile];
+  struct kind map_locked = *shared;
+  map_locked.flags |= MAP_LOCKED;
+  say_kind("process", "own-map-locked", map_kind(&map_locked), size);
+  char* const memory = map_kind(shared);
+  expect(mlock(memory, size) == 0, "mlock");
+  say_kind("process", "own-mlock", memory, size);
+
+  char* const file = map_kind(shared);
+  char* const part = mmap(file + page_size, page_size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  expect(part == file + page_size, "MAP_FIXED");
+  say_here_and_in_child("anonymous-in-file", part, page_size);
+  say_here_and_in_child("file-around-anonymous", part + page_size, size - 2 * page_size);
+}
+
 static void report_kinds(const char* plugin) {
   report_mapped();
+  report_own();
   report_heap();
   report_stack("stack");
   pthread_t thread;

@@ -44,6 +44,8 @@ constexpr Mapping kMappings[] = {
     {"file-shared", data},
     {"file-shared-writable", data},
     {"file-executable", code},
+    {"anonymous-in-file", swappable},
+    {"file-around-anonymous", data},
 };
 constexpr Mapping kLibrary[] = {
     {"library-constants", code},
@@ -261,6 +263,8 @@ TEST_SUITE("kinds") {
         for (const Mapping& mapping : kMappings) {
           check_mapping(report, setting, mapping);
         }
+        CHECK(seen_in(report, "process own-map-locked").locked);
+        CHECK(seen_in(report, "process own-mlock").locked);
         check_touched(report, report_of(without.out), setting);
         check_mapping(report, setting, {"stack", swappable});
         for (const Mapping& mapping : kLibrary) {
