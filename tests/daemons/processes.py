@@ -53,6 +53,7 @@ class Process:
     uid: int
     vm_lck: int  # address space that is locked
     vm_rss: int
+    rss_anon: int  # of that, what no file is behind
     locked: int  # resident and locked; a shared page counts in parts (smaps_rollup)
     rss: int  # sum of Rss over the mappings
     locked_rss: int  # the same over the locked mappings (VmFlags: lo)
@@ -81,6 +82,7 @@ def read_process(pid):
             uid=int(status["Uid"].split()[1]),
             vm_lck=_kib(status, "VmLck"),
             vm_rss=_kib(status, "VmRSS"),
+            rss_anon=_kib(status, "RssAnon"),
             locked=_kib(_fields((proc / "smaps_rollup").read_text()), "Locked"),
             rss=rss,
             locked_rss=locked_rss,

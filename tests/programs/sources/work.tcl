@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# exec takes anything that a child writes to stderr for an error.
+exec true
+puts [exec echo child]
+puts [exec sh -c {awk 'BEGIN { print 3 }'}]
+puts [catch {exec sh -c {echo trouble >&2}} message]
+puts $message
+for {set i 0} {$i < 20} {incr i} { exec true }
+set list {}
+for {set i 0} {$i < 50000} {incr i} { lappend list [string repeat x [expr {$i % 50}]] }
+puts [llength $list]
