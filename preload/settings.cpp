@@ -153,6 +153,13 @@ bool only(std::string_view value, Settings& settings) noexcept {
   return !malformed;
 }
 
+bool store(std::string_view value, Settings& settings) noexcept {
+  const bool malformed =
+      any_name(value, [](std::string_view path) { return !detail::starts_with(path, "/"); });
+  settings.store = malformed ? std::string_view() : value;
+  return !malformed;
+}
+
 #define VARIABLE(name, accepted, fallback, meaning, parse) {#name, accepted, fallback},
 // The linker leaves most of the page of what is read-only after relocation empty: constants in it
 // keep the pages before it from becoming one more.

@@ -36,7 +36,8 @@ struct Settings {
   LogLevel log = LogLevel::info;
   unsigned short arenas = 0;     // 0: leave malloc alone
   std::size_t thread_stack = 0;  // bytes; 0: leave the default alone
-  std::string_view only;  // base names with ':' between; empty: all. In the environment block
+  std::string_view only;   // base names with ':' between; empty: all. In the environment block
+  std::string_view store;  // absolute paths with ':' between; empty: none. As well
 
   [[nodiscard]] constexpr bool nothing_to_lock() const noexcept { return !current && !future; }
 };

@@ -242,6 +242,7 @@ std::span<const Variable> variables() {
       {"ONLY", "base names, : between", "all", "report sh:report sh nbdkit:qemu-nbd"},
       {"THREAD_STACK", "16K to 1G", "unset", "16K 256K 1M 1G"},
       {"ARENAS", "1 to 999", "unset", "1 2 999"},
+      {"STORE", "paths, : between", "unset", "/dev/sdb /dev/sdb:/srv/swap"},
       {"LOG", "off error warn info debug", "info", "off error warn info debug"},
   };
   return kVariables;

@@ -7,6 +7,7 @@
 # /exp/config      KEY='value' lines from the host
 # /exp/daemon.env  KEY=value lines, the environment of the daemon under test, if any
 # /exp/shim.so     what is preloaded into it; absent when nothing is
+# /exp/store.so    the second library, where it is preloaded as well
 # ttyS1 takes the report, ttyS2 the daemon's own output, ttyS0 the kernel's.
 export PATH=/exp/busybox:/usr/sbin:/usr/bin:/sbin:/bin
 . /exp/config
@@ -49,6 +50,7 @@ start() {
 			while read -r assignment; do export "$assignment"; done </exp/daemon.env
 		fi
 		if [ -f /exp/shim.so ]; then export LD_PRELOAD=/exp/shim.so; fi
+		if [ -f /exp/store.so ]; then export LD_PRELOAD=/exp/shim.so:/exp/store.so; fi
 		exec "$@"' start "$@" </dev/null >/dev/ttyS2 2>&1
 }
 

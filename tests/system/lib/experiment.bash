@@ -41,9 +41,10 @@ make_payload() {
 	mkdir -p "$folder"
 	case $2 in
 	-) ;;
-	library)
+	library | library+store)
 		[ -f "$library" ] || die "no library at $library: build it first, or name it with --shim"
-		cp "$library" "$folder/shim.so" ;;
+		cp "$library" "$folder/shim.so"
+		[ "$2" = library ] || cp "$(store_library)" "$folder/store.so" ;;
 	constructor) cp "$programs/constructor_only.so" "$folder/shim.so" ;;
 	esac
 	shift 2
@@ -53,11 +54,21 @@ make_payload() {
 	done | sort >"$folder/config"
 }
 
+# store_library: the second library, which a build or an installation has by the first.
+store_library() {
+	local folder=${library%/*} file
+	for file in "$folder/store/libduende_mlock_store.so" "$folder/libduende_mlock_store.so"; do
+		[ ! -f "$file" ] || { echo "$file"; return; }
+	done
+	die "no libduende_mlock_store.so in $folder or $folder/store: build it first"
+}
+
 # fingerprint PRELOAD: which library a line is about; runs of another build are not
 # to be counted with it.
 fingerprint() {
 	case $1 in
 	library) sha256sum "$library" | cut -c 1-12 ;;
+	library+store) cat "$library" "$(store_library)" | sha256sum | cut -c 1-12 ;;
 	*) echo "${1/#-/none}" ;;
 	esac
 }
@@ -107,6 +118,7 @@ verdict() {
 	for want in ${2//,/ }; do
 		case $want in
 		io_flusher) [[ $line == *io_flusher=1* ]] || { echo "result=error why=\"the daemon has no IO_FLUSHER\""; return; } ;;
+		direct) grep -aq ': O_DIRECT, in blocks of ' "${1%/*}/daemon" || { echo "result=error why=\"the store is not opened with O_DIRECT\""; return; } ;;
 		realtime) [[ $line != *realtime=0* ]] || { echo "result=error why=\"the daemon has no real-time priority\""; return; } ;;
 		esac
 	done

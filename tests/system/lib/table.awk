@@ -14,7 +14,7 @@ function arrange(order, seen, list,    all, i, n) {
 /^result=/ {
 	result = value("result")
 	library = value("library")
-	if (build != "" && library != build && library !~ /^(none|constructor)$/) { others++; next }
+	if (build != "" && library !~ "^(" build ")$" && library !~ /^(none|constructor)$/) { others++; next }
 	if (result == "error" || result == "idle") { unusable++; next }
 	row = value("scenario"); column = value("setting"); cell = row SUBSEP column
 	seen_row[row] = seen_column[column] = 1
