@@ -10,7 +10,7 @@ need setpriv unshare nbdkit bash
 # check_in WORDS [OPERAND]: the command, started by WORDS
 check_in() {
     # shellcheck disable=SC2086 # several words
-    output=$(env PATH="$path" $1 $shell "$command" check --library "$library" ${2+"$2"} 2>&1)
+    output=$($1 "$command" check --library "$library" ${2+"$2"} 2>&1)
     status=$?
 }
 
@@ -27,7 +27,6 @@ bare='setpriv --bounding-set=-ipc_lock,-sys_resource --inh-caps=-ipc_lock,-sys_r
 user='setpriv --reuid=65534 --regid=65534 --clear-groups'
 
 test_privileges() {
-    path=$PATH
     check_in ''
     expect_finding "the library is tried" "ok    library: $library is loaded, and locks"
     check_in "prlimit --memlock=0:0 $bare"
@@ -50,7 +49,6 @@ test_privileges() {
 }
 
 test_library_and_program() {
-    path=$PATH
     check_in ''
     cp "$(command -v cat)" "$scratch/setuid" && chmod u+s "$scratch/setuid"
     check_in '' "$scratch/setuid"
@@ -85,7 +83,6 @@ trap '[ -z "$server" ] || end_server; rm -rf "$scratch"' EXIT
 
 # A process, and swap devices that it may serve: /proc/swaps as it would be, for the command only
 test_process() {
-    path=$PATH
     serve A=b
     check_in '' "$server"
     expect_finding "without the library" "FAIL  process: $server runs without the library; fix: "
@@ -132,7 +129,6 @@ check_unit() {
 }
 
 test_unit() {
-    path=$PATH
     # shellcheck disable=SC2086 # several words
     $in_unit_folder true 2>/dev/null || return
     check_unit '' LimitMEMLOCK=infinity
@@ -160,7 +156,6 @@ test_unit() {
 
 # The limit, and what may go beyond it
 test_unit_limit() {
-    path=$PATH
     # shellcheck disable=SC2086 # several words
     $in_unit_folder true 2>/dev/null || return
     for pair in 64K:65536 64M:67108864 8M:infinity:raise 1G:1073741824 65536:65536 0:0; do
@@ -195,7 +190,6 @@ test_unit_limit() {
 }
 
 test_unit_surroundings() {
-    path=$PATH
     # shellcheck disable=SC2086 # several words
     $in_unit_folder true 2>/dev/null || return
     for filter in '~@memlock' '~mlockall' '~@system-service:EPERM' '@basic-io' \
@@ -221,7 +215,6 @@ test_unit_surroundings() {
 
 # What runs may have been replaced, or not be this user's to look at.
 test_other_process() {
-    path=$PATH
     cp "$(command -v cat)" "$scratch/renewed"
     mkfifo "$scratch/input"
     LD_PRELOAD=$library DUENDE_MLOCK_LOG=off "$scratch/renewed" <"$scratch/input" &
@@ -249,15 +242,15 @@ test_other_process() {
 # dash does not leave them as zombies meanwhile.
 test_vanishing() {
     for time in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        # shellcheck disable=SC2016,SC2086 # for bash; "busybox sh" is two words
+        # shellcheck disable=SC2016 # for bash
         output=$(bash -c 'sleep "$0" >/dev/null & "$@" $!' "$(printf '0.%02d' "$time")" \
-            $shell "$command" check --library "$library" 2>&1)
+            "$command" check --library "$library" 2>&1)
         expect "nothing but findings, or that there is no such process" [ -z "$(printf '%s\n' "$output" |
             grep -v -e '^ok ' -e '^warn ' -e '^FAIL ' -e '^duende-mlock: .*there is no such process' \
                 -e '^duende-mlock: process [0-9]* has ended' -e '^Try: ')" ]
     done
 }
 
-in_both_shells test_vanishing test_privileges test_library_and_program test_process test_unit test_unit_limit \
+run_tests test_vanishing test_privileges test_library_and_program test_process test_unit test_unit_limit \
     test_unit_surroundings test_other_process
 finish

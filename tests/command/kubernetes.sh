@@ -59,5 +59,5 @@ all() {
         'DUENDE_MLOCK_PROFILE=swap-device|DUENDE_MLOCK_REQUIRED=1|DUENDE_MLOCK_ONLY=a"b\c|DUENDE_MLOCK_ARENAS=1'
 }
 
-in_both_shells all
+run_tests all
 finish

@@ -168,9 +168,9 @@ test_image() {
     cp "$scratch/output" "$scratch/absolute"
     has "the command is where it is" "#ExecStartPost=+/usr/bin/duende-mlock status \$MAINPID"
     mkdir "$image/opt" && cp "$command" "$image/opt/duende-mlock"
-    output=$($shell "$image/opt/duende-mlock" systemd --root "$image" plain)
+    output=$("$image/opt/duende-mlock" systemd --root "$image" plain)
     has "the command that runs counts first" "#ExecStartPost=+/opt/duende-mlock status \$MAINPID"
-    (cd "$scratch" && $shell "$command" systemd --root image plain) >"$scratch/relative"
+    (cd "$scratch" && "$command" systemd --root image plain) >"$scratch/relative"
     expect "a relative root" cmp -s "$scratch/absolute" "$scratch/relative"
     mlock systemd --root / --library "$library" no-such-unit
     has "the machine's own root" "#ExecStartPost=+$command status \$MAINPID"
@@ -196,7 +196,7 @@ test_install() {
     expect "without leaving anything" [ "$(ls -A "${file%/*}")" = "${file##*/}" ]
 }
 
-in_both_shells test_plain test_user test_bounding_set test_surroundings test_folders test_image \
+run_tests test_plain test_user test_bounding_set test_surroundings test_folders test_image \
     test_install
 
 # systemd's own opinion of the lines

@@ -44,5 +44,5 @@ all() {
     done
 }
 
-in_both_shells all
+run_tests all
 finish
