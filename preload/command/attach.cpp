@@ -113,7 +113,7 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
   if (thread.hold()) {
     act(thread);
   }
-  return thread.put_back_and_detach() ? Answer::done : Answer::busy;
+  return thread.put_back() && thread.detach() ? Answer::done : Answer::busy;
 }
 
 template <class Act>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "outside.hpp"
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -132,7 +133,9 @@ std::string describe(const OutsideOutcome& outcome, const LockPlan& plan, const 
 
 void say(const Settings& settings, preload::LogLevel level, pid_t pid, std::string_view name,
          std::string_view text) {
-  if (level <= settings.log) {
+  // A pipe that nobody reads shall not hold up what is stopped meanwhile.
+  pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (level <= settings.log && ::poll(&room, 1, 0) == 1 && room.revents == POLLOUT) {
     const std::string line =
         format("duende-mlock[{}] {}: {}\n", pid, printable(name), printable(text));
     (void)!::write(STDERR_FILENO, line.data(), line.size());

@@ -42,6 +42,7 @@ struct Watch {
   std::string cause;        // why from outside
   unsigned executions = 1;  // the last of so many is the program
   bool verify = false;      // at its entry point, and only if it is not locked by then
+  bool dynamic = false;     // a loader maps more than is there at first
   bool musl = false;        // whose loader runs the library later
 };
 /// Empty, or why it cannot be traced.

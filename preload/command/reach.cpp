@@ -123,7 +123,7 @@ Reach reach_of_script(const Target& target, unsigned depth) {
 }
 
 Obstacle env_takes(std::string_view word) {
-  return obstacle(Way::outside,
+  return obstacle(Way::none,
                   format("env is told to take LD_PRELOAD away ({})", word),
                   "start the program without that");
 }

@@ -7,6 +7,7 @@
 
 #include "../capability.hpp"
 #include "../kernel.hpp"
+#include "elf.hpp"
 #include "file.hpp"
 #include "library.hpp"
 #include "outside.hpp"
@@ -88,6 +89,7 @@ void arrange(const RunOptions& options, const Reach& reach, const std::string& p
   watch.settings = preload::read_settings(preload::Environment(environ)).settings;
   watch.name = base_name(program);
   watch.executions = reach.executions;
+  watch.dynamic = !reach.interpreter.empty();
   watch.musl = base_name(reach.interpreter).starts_with("ld-musl");
   if (watch.settings.nothing_to_lock() || !preload::is_selected(watch.settings, watch.name)) {
     return;
@@ -146,7 +148,8 @@ int run(const RunOptions& options) {
     words.push_back(const_cast<char*>(options.command[i].c_str()));
   }
   words.push_back(nullptr);
-  ::execvp(words[0], words.data());
+  // A file without a first line that names an interpreter is one for the shell: execvp(3).
+  read_elf(program) ? ::execv(words[0], words.data()) : ::execvp(words[0], words.data());
   const int error = errno;
   throw Failure(error == ENOENT ? kNotFound : kNotExecutable,
                 format("{}: {}", program, error == ENOEXEC ? "cannot be executed here"

@@ -342,14 +342,15 @@ bool Thread::stop_in_kernel() noexcept {
   }
 }
 
-bool Thread::put_back_and_detach() noexcept {
+bool Thread::put_back() noexcept {
   if (!starting_ && !stop_in_kernel()) {
     return false;
   }
   const bool prepared = !starting_ && kRestartIsPrepared && in_call_;
-  if (!(prepared ? unblock_signals() : put_back_registers())) {
-    return false;
-  }
+  return prepared ? unblock_signals() : put_back_registers();
+}
+
+bool Thread::detach() noexcept {
   if (stop_signal_ != 0) {
     ::syscall(SYS_tkill, id_, stop_signal_);
   }

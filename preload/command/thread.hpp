@@ -39,8 +39,10 @@ class Thread {
   /// One system call, after one of the three; nothing of the program runs. Nothing if it could not be
   /// made, or was not let through.
   [[nodiscard]] std::optional<long> call(Call call, long a = 0, long b = 0) noexcept;
-  /// As it was, and free.
-  bool put_back_and_detach() noexcept;
+  /// As it was, and still stopped; from here on it goes on as it should, whatever becomes of this
+  /// process.
+  bool put_back() noexcept;
+  bool detach() noexcept;
 
  private:
   std::optional<long> make_call(long number, const long (&args)[5]) noexcept;

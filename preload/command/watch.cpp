@@ -31,7 +31,7 @@ using preload::LogLevel;
 }
 
 [[noreturn]] void let_go(Thread& program) {
-  ::_exit(program.put_back_and_detach() ? 0 : 1);
+  ::_exit(program.put_back() && program.detach() ? 0 : 1);
 }
 
 /// Waits for the execution of the program; ends if there is none.
@@ -66,14 +66,17 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
     let_go(program);
   }
   const auto plan = plan_from_outside(watch.settings, watch.limit);
-  const OutsideOutcome outcome = able ? lock_held(program, plan) : OutsideOutcome{};
+  OutsideOutcome outcome = able ? lock_held(program, plan) : OutsideOutcome{};
+  if (outcome.locked && !plan.future && watch.dynamic && !watch.verify) {
+    // What its loader has mapped by then as well.
+    outcome = program.run_to_entry() ? lock_held(program, plan) : OutsideOutcome{};
+  }
   std::string text = describe(outcome, plan, watch.settings, watch.limit, program.id());
   const std::string cause = watch.cause.empty() ? "LD_PRELOAD was without effect" : watch.cause;
   if (!outcome.locked && watch.settings.required) {
     refuse(program, watch, text);
   }
-  // At once: whatever happens to this process from now on, the program goes on as it should.
-  const bool back = program.put_back_and_detach();
+  (void)program.put_back();
   if (outcome.locked && plan.current_onfault) {
     make_code_resident(program.id());
   }
@@ -81,7 +84,7 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
     say(watch.settings, outcome.locked ? LogLevel::info : LogLevel::warn, program.id(), watch.name,
         text + "; from outside: " + cause);
   }
-  ::_exit(back ? 0 : 1);
+  ::_exit(program.detach() ? 0 : 1);
 }
 
 [[noreturn]] void trace(pid_t launcher, int channel, const Watch& watch) {

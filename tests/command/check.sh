@@ -144,7 +144,7 @@ test_unit() {
     check_unit "$bare"
     expect_finding "whatever is left to who asks" "ok    capability: CAP_IPC_LOCK is effective, and"
     check_unit '' "#Environment=LD_PRELOAD=$library" Environment=
-    expect_finding "what is preloaded" "ok    unit: unit.service preloads the library"
+    expect_finding "an empty one begins anew" "FAIL  unit: unit.service does not preload the library"
     printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "#Environment=LD_PRELOAD=$library" \
         >"$scratch/units/unit.service"
     check_in "$in_unit_folder" unit.service
