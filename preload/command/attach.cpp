@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// attach, unlock: a lock taken or given back in a process that runs, by one of its threads, which is
-// stopped for a moment.
+// attach, unlock: a lock taken or given back in a process that runs, by one of its threads, which
+// is stopped for a moment.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -35,9 +35,9 @@ constexpr int kPatience = 5000;      // ms until a thread that does not stop is 
 
 // ---- which thread
 
-/// The less its program notices of a stop, the better: what the kernel restarts by itself, then what
-/// runs, then what answers EINTR to any stop (signal(7), "Interruption of system calls and library
-/// functions by stop signals"), then what may not stop for long.
+/// The less its program notices of a stop, the better: what the kernel restarts by itself, then
+/// what runs, then what answers EINTR to any stop (signal(7), "Interruption of system calls and
+/// library functions by stop signals"), then what may not stop for long.
 enum class Disturbance : unsigned char { none, little, some, stuck, ended };
 
 Disturbance disturbance(pid_t pid, pid_t thread) {
@@ -89,13 +89,14 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
   const bool filtered = status && status->seccomp != 0;
   if (!thread.seize(filtered ? kSuspendSeccomp : 0)) {
     const int error = errno;
-    why = status && status->tracer != 0
-              ? format("it is traced by {} already; fix: end that first", status->tracer)
-          : filtered && error == EPERM
-              ? "it has a seccomp filter, which may kill it for the call; fix: CAP_SYS_ADMIN, and no "
-                "filter on this process"
-          : error == EPERM ? "ptrace(2) is not permitted; fix: ask as root, with CAP_SYS_PTRACE"
-                           : std::strerror(error);
+    why =
+        status && status->tracer != 0
+            ? format("it is traced by {} already; fix: end that first", status->tracer)
+        : filtered && error == EPERM
+            ? "it has a seccomp filter, which may kill it for the call; fix: CAP_SYS_ADMIN, and no "
+              "filter on this process"
+        : error == EPERM ? "ptrace(2) is not permitted; fix: ask as root, with CAP_SYS_PTRACE"
+                         : std::strerror(error);
     return error == ESRCH ? Answer::busy : Answer::refused;
   }
   why = "it has ended, or no thread of it stops";
@@ -178,7 +179,8 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
   });
   const bool done = made && outcome.locked != unlock;
   if (!made) {
-    say(settings, LogLevel::error, pid, name, format("not {}: {}", unlock ? "unlocked" : "locked", why));
+    say(settings, LogLevel::error, pid, name,
+        format("not {}: {}", unlock ? "unlocked" : "locked", why));
   } else if (unlock) {
     say(settings, LogLevel::info, pid, name, done ? "unlocked" : "not unlocked: munlockall failed");
   } else {
@@ -202,7 +204,8 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
 
 // ---- all of them
 
-/// Before anything is stopped that this process's own pages, or their reclaim, may have to wait for.
+/// Before anything is stopped that this process's own pages, or their reclaim, may have to wait
+/// for.
 void become_independent() {
   (void)limit_of(0, true);
   ::mlockall(MCL_CURRENT | MCL_FUTURE);
@@ -262,8 +265,7 @@ bool change_tree(pid_t pid, bool unlock, const Settings& settings) {
 
 int attach(const AttachOptions& options) {
   put_into_environment(options.settings);
-  const Settings settings =
-      preload::read_settings(preload::Environment(environ)).settings;
+  const Settings settings = preload::read_settings(preload::Environment(environ)).settings;
   std::vector<pid_t> processes;
   for (const std::string& target : options.targets) {
     processes.push_back(find_process(target));

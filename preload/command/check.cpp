@@ -207,9 +207,10 @@ void check_limit(Report& report, const Subject& subject) {
     report.ok("limit",
               format("RLIMIT_MEMLOCK is {} bytes, but the library can raise it", bytes(soft)));
   } else if (subject.facts.has(kIpcLock)) {
-    report.warn("limit",
-                at_most + ": CAP_IPC_LOCK goes beyond it, but not in a daemon that has dropped root",
-                limit_fix(subject));
+    report.warn(
+        "limit",
+        at_most + ": CAP_IPC_LOCK goes beyond it, but not in a daemon that has dropped root",
+        limit_fix(subject));
   } else if (*hard == 0) {
     report.fail("limit", "RLIMIT_MEMLOCK is 0: nothing can be locked", limit_fix(subject));
   } else {
@@ -242,8 +243,7 @@ void check_filter(Report& report, const Subject& subject) {
   if (subject.facts.filter == Filter::none) {
     report.ok("seccomp", "no filter that is known to refuse mlockall");
   } else if (subject.facts.filter == Filter::refuses) {
-    report.fail("seccomp",
-                format("SystemCallFilter= of {} refuses mlockall", subject.unit_name()),
+    report.fail("seccomp", format("SystemCallFilter= of {} refuses mlockall", subject.unit_name()),
                 format("SystemCallFilter=@memlock in the unit (duende-mlock systemd {})",
                        subject.unit_name()));
   } else if (subject.is_this_process()) {
@@ -315,9 +315,9 @@ void check_swap(Report& report, const Subject& subject) {
       report.ok("swap", is + ", served by this very daemon, which is an IO flusher");
     } else {
       report.warn("swap", is + " may be served by this very daemon",
-                  subject.unit ? "duende-mlock systemd --install --swap-device " +
-                                     subject.unit->name()
-                               : "start it with --swap-device");
+                  subject.unit
+                      ? "duende-mlock systemd --install --swap-device " + subject.unit->name()
+                      : "start it with --swap-device");
     }
   }
 }
@@ -352,8 +352,8 @@ int check_all(const std::string& library) {
     const Unit without(name, "", false);
     const Unit::Environment environment = unit.environment();
     const auto preloaded = environment.find("LD_PRELOAD");
-    const bool names_it = preloaded != environment.end() &&
-                          preloaded->second.find(kLibraryName) != std::string::npos;
+    const bool names_it =
+        preloaded != environment.end() && preloaded->second.find(kLibraryName) != std::string::npos;
     if (names_it || without.values("LimitMEMLOCK") != unit.values("LimitMEMLOCK")) {
       std::printf("%s\n", name.c_str());
       std::fflush(stdout);

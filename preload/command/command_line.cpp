@@ -89,7 +89,8 @@ class Values {
     const std::string name = option_name(variable.name);
     CLI::Option* option = nullptr;
     if (variable.name == "ONFAULT") {
-      option = app.add_flag("--on-fault{1}", value, "lock each page as it is first touched (default)");
+      option =
+          app.add_flag("--on-fault{1}", value, "lock each page as it is first touched (default)");
       app.add_flag("--populate{0}", value, "populate all memory instead, now and later")
           ->excludes(option)
           ->group("Settings");
@@ -103,7 +104,8 @@ class Values {
       std::string choice(variable.accepted);
       std::replace(choice.begin(), choice.end(), ' ', '|');
       option->type_name(is_choice(variable.accepted) ? choice : "VALUE");
-      option->check([](const std::string& text) { return text.empty() ? "needs a value" : ""; }, "");
+      option->check([](const std::string& text) { return text.empty() ? "needs a value" : ""; },
+                    "");
     }
     option->group("Settings")->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
@@ -113,8 +115,8 @@ class Values {
     preload::Settings settings;
     if (!preload::find_variable(variable.name)->parse(value, settings) ||
         printable(value) != value) {
-      usage_error(format("--{} takes {}, not '{}'", option_name(variable.name), variable.accepted,
-                         value));
+      usage_error(
+          format("--{} takes {}, not '{}'", option_name(variable.name), variable.accepted, value));
     }
   }
 
@@ -182,11 +184,11 @@ struct CommandLine::Parts {
   }
 
   void add_run() {
-    CLI::App& sub = add("run", "[OPTION...] [--] COMMAND [ARGUMENT...]", kRunMeaning, Kind::command,
-                        [this] {
-                          run.settings = values.given();
-                          return command::run(run);
-                        });
+    CLI::App& sub =
+        add("run", "[OPTION...] [--] COMMAND [ARGUMENT...]", kRunMeaning, Kind::command, [this] {
+          run.settings = values.given();
+          return command::run(run);
+        });
     sub.add_flag("--best-effort", run.best_effort, "start it unlocked rather than not at all");
     sub.add_flag("--verify", run.verify,
                  "look at the lock from outside before its main() runs (default with --required)");
@@ -198,11 +200,12 @@ struct CommandLine::Parts {
     for (AttachOptions* const options : {&attach, &unlock}) {
       const bool unlocks = options == &unlock;
       options->unlock = unlocks;
-      CLI::App& sub = add(unlocks ? "unlock" : "attach", "[OPTION...] PID|UNIT...",
-                          unlocks ? kUnlockMeaning : kAttachMeaning, Kind::process, [this, options] {
-                            options->settings = values.given();
-                            return command::attach(*options);
-                          });
+      CLI::App& sub =
+          add(unlocks ? "unlock" : "attach", "[OPTION...] PID|UNIT...",
+              unlocks ? kUnlockMeaning : kAttachMeaning, Kind::process, [this, options] {
+                options->settings = values.given();
+                return command::attach(*options);
+              });
       operand(sub, "PID", options->targets)->required();
       sub.add_flag("--tree", options->tree, "and all that descend from it");
       if (!unlocks) {
@@ -218,13 +221,15 @@ struct CommandLine::Parts {
                         [this] { return command::status(status); });
     operand(sub, "PID", status.targets);
     const auto add_format = [&](const char* name, Format value, const char* meaning) {
-      sub.add_flag_callback(name, [this, value] { status.format = value; }, meaning);
+      sub.add_flag_callback(
+          name, [this, value] { status.format = value; }, meaning);
     };
     add_format("--json", Format::json, "a JSON array");
     add_format("--prometheus", Format::prometheus, "metrics for the textfile collector");
     add_format("--quiet", Format::quiet, "nothing but the exit status");
-    sub.add_flag_callback("--no-children", [this] { status.children = false; },
-                          "what descends from a process does not count");
+    sub.add_flag_callback(
+        "--no-children", [this] { status.children = false; },
+        "what descends from a process does not count");
     sub.add_option("--watch", status.watch, "look again every so many seconds")
         ->type_name("SECONDS")
         ->check(CLI::Range(1u, 86400u));
@@ -236,7 +241,8 @@ struct CommandLine::Parts {
                         [this] { return command::check(check); });
     CLI::Option* const target = operand(sub, "COMMAND", check.target);
     add_library(sub, check.library, "the library to preload");
-    sub.add_flag("--all", check.all, "every unit that preloads the library, for cron and monitoring")
+    sub.add_flag("--all", check.all,
+                 "every unit that preloads the library, for cron and monitoring")
         ->excludes(target);
     sub.footer(kCheckText);
   }
@@ -290,10 +296,11 @@ struct CommandLine::Parts {
                          [this] { return command::install(install); });
     operand(copy, "DIR", install.folder)->required();
     add_library(copy, install.library, "the library to copy");
-    CLI::App& script = add("completion", "bash|zsh|fish", kCompletionMeaning, Kind::nothing, [this] {
-      std::fputs(completion_script(shell, completed()).c_str(), stdout);
-      return 0;
-    });
+    CLI::App& script =
+        add("completion", "bash|zsh|fish", kCompletionMeaning, Kind::nothing, [this] {
+          std::fputs(completion_script(shell, completed()).c_str(), stdout);
+          return 0;
+        });
     operand(script, "SHELL", shell)->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
   }
 
@@ -347,8 +354,8 @@ Words split_off_command(const CLI::App& app, Words& words) {
     const CLI::Option* const option = app.get_option_no_throw(words[i]);
     i += option != nullptr && option->get_expected_max() != 0 ? 1 : 0;
   }
-  const std::size_t begin = std::min(i + (i < words.size() && words[i] == "--" ? 1 : 0),
-                                     words.size());
+  const std::size_t begin =
+      std::min(i + (i < words.size() && words[i] == "--" ? 1 : 0), words.size());
   Words command(words.begin() + static_cast<std::ptrdiff_t>(begin), words.end());
   words.resize(std::min(i, words.size()));
   return command;

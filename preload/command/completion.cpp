@@ -94,28 +94,30 @@ std::string bash(const std::vector<CompletedSubcommand>& subcommands) {
   std::string values;
   for (const CompletedSubcommand& subcommand : subcommands) {
     names.push_back(subcommand.name);
-    options += format("        {}) echo '{}' ;;\n", subcommand.name,
-                      join(names_of(subcommand), " "));
+    options +=
+        format("        {}) echo '{}' ;;\n", subcommand.name, join(names_of(subcommand), " "));
     operands += format("        {}) {} ;;\n", subcommand.name, bash_words(subcommand.operands));
     for (const CompletedOption& option : subcommand.options) {
       const std::string label = format("        {}) ", option.name);
       if (option.takes_value && values.find(label) == values.npos) {
-        values += label + (option.values.empty()
-                               ? bash_words(option.kind)
-                               : format("compgen -W '{}' -- \"$2\"", join(option.values, " "))) +
+        values += label +
+                  (option.values.empty()
+                       ? bash_words(option.kind)
+                       : format("compgen -W '{}' -- \"$2\"", join(option.values, " "))) +
                   "; true ;;\n";
       }
     }
   }
   return std::string(kBashHead) +
-         format("_duende_mlock_subcommands='{}'\n\n"
-                "_duende_mlock_options() {{\n    case $1 in\n{}    esac\n}}\n\n"
-                "# _duende_mlock_value OPTION WORD: values that begin with WORD; fails if it takes "
-                "none\n"
-                "_duende_mlock_value() {{\n    case $1 in\n{}        *) false ;;\n    esac\n}}\n\n"
-                "# _duende_mlock_operands SUBCOMMAND WORD\n"
-                "_duende_mlock_operands() {{\n    case $1 in\n{}    esac\n}}\n",
-                join(names, " "), options, values, operands) +
+         format(
+             "_duende_mlock_subcommands='{}'\n\n"
+             "_duende_mlock_options() {{\n    case $1 in\n{}    esac\n}}\n\n"
+             "# _duende_mlock_value OPTION WORD: values that begin with WORD; fails if it takes "
+             "none\n"
+             "_duende_mlock_value() {{\n    case $1 in\n{}        *) false ;;\n    esac\n}}\n\n"
+             "# _duende_mlock_operands SUBCOMMAND WORD\n"
+             "_duende_mlock_operands() {{\n    case $1 in\n{}    esac\n}}\n",
+             join(names, " "), options, values, operands) +
          std::string(kBashTail);
 }
 
@@ -154,29 +156,31 @@ std::string zsh(const std::vector<CompletedSubcommand>& subcommands) {
     }
     cases += format(" \\\n            {}\n        ;;\n", zsh_operands(subcommand.operands));
   }
-  return format("#compdef duende-mlock\n"
-                "# As printed by: duende-mlock completion zsh\n"
-                "_systemd_units() {{\n"
-                "    compadd -- ${{(f)\"$(systemctl list-unit-files --type=service --no-legend "
-                "2>/dev/null | sed 's/ .*//')\"}}\n"
-                "}}\n"
-                "if ((CURRENT == 2)); then\n"
-                "    local -a subcommands=(\n{}    )\n"
-                "    _describe subcommand subcommands\n"
-                "    return\n"
-                "fi\n"
-                "local subcommand=$words[2]\n"
-                "shift words\n"
-                "((CURRENT--))\n"
-                "case $subcommand in\n{}esac\n",
-                names, cases);
+  return format(
+      "#compdef duende-mlock\n"
+      "# As printed by: duende-mlock completion zsh\n"
+      "_systemd_units() {{\n"
+      "    compadd -- ${{(f)\"$(systemctl list-unit-files --type=service --no-legend "
+      "2>/dev/null | sed 's/ .*//')\"}}\n"
+      "}}\n"
+      "if ((CURRENT == 2)); then\n"
+      "    local -a subcommands=(\n{}    )\n"
+      "    _describe subcommand subcommands\n"
+      "    return\n"
+      "fi\n"
+      "local subcommand=$words[2]\n"
+      "shift words\n"
+      "((CURRENT--))\n"
+      "case $subcommand in\n{}esac\n",
+      names, cases);
 }
 
 // ---- fish
 
 std::string fish(const std::vector<CompletedSubcommand>& subcommands) {
-  std::string out = "# As printed by: duende-mlock completion fish\n"
-                    "complete -c duende-mlock -f\n";
+  std::string out =
+      "# As printed by: duende-mlock completion fish\n"
+      "complete -c duende-mlock -f\n";
   for (const CompletedSubcommand& subcommand : subcommands) {
     const std::string seen = "__fish_seen_subcommand_from " + subcommand.name;
     out += format("complete -c duende-mlock -n __fish_use_subcommand -a {} -d '{}'\n",
@@ -185,10 +189,12 @@ std::string fish(const std::vector<CompletedSubcommand>& subcommands) {
       const bool file = option.kind != Kind::nothing;
       out += format("complete -c duende-mlock -n '{}' -l {} -d '{}'{}{}\n", seen,
                     option.name.substr(2), escape(option.meaning, "'\\"),
-                    !option.takes_value ? "" : file ? " -r -F" : " -x",
+                    !option.takes_value ? ""
+                    : file              ? " -r -F"
+                                        : " -x",
                     option.values.empty() ? "" : format(" -a '{}'", join(option.values, " ")));
     }
-    const char* const operands = subcommand.operands == Kind::command   ? "(__fish_complete_command)"
+    const char* const operands = subcommand.operands == Kind::command ? "(__fish_complete_command)"
                                  : subcommand.operands == Kind::process ? "(__fish_complete_pids)"
                                                                         : "";
     if (*operands != '\0') {
@@ -202,8 +208,9 @@ std::string fish(const std::vector<CompletedSubcommand>& subcommands) {
 
 std::string completion_script(std::string_view shell,
                               const std::vector<CompletedSubcommand>& subcommands) {
-  return shell == "bash" ? bash(subcommands) : shell == "zsh" ? zsh(subcommands)
-                                                              : fish(subcommands);
+  return shell == "bash"  ? bash(subcommands)
+         : shell == "zsh" ? zsh(subcommands)
+                          : fish(subcommands);
 }
 
 }  // namespace duende::mlock::command

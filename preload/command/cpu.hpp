@@ -69,10 +69,10 @@ inline long result(const Registers& regs) noexcept {
 }
 inline auto& program_counter(Registers& regs) noexcept { return regs.rip; }
 inline std::uintptr_t stack_pointer(const Registers& regs) noexcept { return regs.rsp; }
-/// Some calls answer EINTR to any stop: signal(7), "Interruption of system calls and library functions
-/// by stop signals". One that waits without limit may be told to the kernel as ERESTARTNOHAND: made
-/// again, unless a handler runs, which is then what EINTR comes from. With a time limit it would
-/// wait too long, and keeps its EINTR.
+/// Some calls answer EINTR to any stop: signal(7), "Interruption of system calls and library
+/// functions by stop signals". One that waits without limit may be told to the kernel as
+/// ERESTARTNOHAND: made again, unless a handler runs, which is then what EINTR comes from. With a
+/// time limit it would wait too long, and keeps its EINTR.
 inline void forgive_interruption(Registers& regs, unsigned long = 0) noexcept {
   constexpr unsigned long kErestartNoHand = 514;
   if (is_32bit(regs) || static_cast<long>(regs.rax) != -4 /* EINTR */) {
@@ -80,11 +80,14 @@ inline void forgive_interruption(Registers& regs, unsigned long = 0) noexcept {
   }
   bool endless = false;
   switch (regs.orig_rax) {
-    case 232: case 281: endless = static_cast<std::int32_t>(regs.r10) < 0; break;  // epoll_(p)wait
-    case 441: case 220: endless = regs.r10 == 0; break;  // epoll_pwait2, semtimedop
-    case 65: endless = true; break;                      // semop
-    case 128: endless = regs.rdx == 0; break;            // rt_sigtimedwait
-    case 208: case 333: endless = regs.r8 == 0; break;   // io_getevents, io_pgetevents
+    case 232:
+    case 281: endless = static_cast<std::int32_t>(regs.r10) < 0; break;  // epoll_(p)wait
+    case 441:
+    case 220: endless = regs.r10 == 0; break;  // epoll_pwait2, semtimedop
+    case 65: endless = true; break;            // semop
+    case 128: endless = regs.rdx == 0; break;  // rt_sigtimedwait
+    case 208:
+    case 333: endless = regs.r8 == 0; break;  // io_getevents, io_pgetevents
     default: break;
   }
   if (endless) {
@@ -103,11 +106,11 @@ inline unsigned long first_argument(Registers& regs) noexcept { return regs.rdi;
 #if defined(__aarch64__)
 using Registers = user_pt_regs;
 inline constexpr std::string_view kInstruction{"\x01\x00\x00\xd4", 4};  // svc #0
-inline constexpr std::string_view kBreakpoint{"\x00\x00\x20\xd4", 4};    // brk #0
+inline constexpr std::string_view kBreakpoint{"\x00\x00\x20\xd4", 4};   // brk #0
 #elif defined(__riscv)
 using Registers = user_regs_struct;
 inline constexpr std::string_view kInstruction{"\x73\x00\x00\x00", 4};  // ecall
-inline constexpr std::string_view kBreakpoint{"\x73\x00\x10\x00", 4};    // ebreak
+inline constexpr std::string_view kBreakpoint{"\x73\x00\x10\x00", 4};   // ebreak
 #else
 #error "no such processor yet"
 #endif
@@ -157,10 +160,12 @@ inline void forgive_interruption(Registers& regs, unsigned long first) noexcept 
   bool endless = false;
   switch (number_register(regs)) {
     case 22: endless = static_cast<std::int32_t>(argument(regs, 3)) < 0; break;  // epoll_pwait
-    case 441: case 192: endless = argument(regs, 3) == 0; break;  // epoll_pwait2, semtimedop
-    case 193: endless = true; break;                              // semop
-    case 137: endless = argument(regs, 2) == 0; break;            // rt_sigtimedwait
-    case 4: case 292: endless = argument(regs, 4) == 0; break;    // io_getevents, io_pgetevents
+    case 441:
+    case 192: endless = argument(regs, 3) == 0; break;  // epoll_pwait2, semtimedop
+    case 193: endless = true; break;                    // semop
+    case 137: endless = argument(regs, 2) == 0; break;  // rt_sigtimedwait
+    case 4:
+    case 292: endless = argument(regs, 4) == 0; break;  // io_getevents, io_pgetevents
     default: break;
   }
   (void)first;

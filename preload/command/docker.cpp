@@ -63,9 +63,10 @@ int docker(const ImageOptions& options) {
   for (const Setting& setting : options.settings.all) {
     text += format("ENV {}={}\n", setting.name, quote(setting.value, "$"));
   }
-  text += format("# Last, so that what RUN starts is not locked. What the image preloads already "
-                 "stays.\nENV LD_PRELOAD={}${{LD_PRELOAD:+:$LD_PRELOAD}}\n",
-                 library_in_image());
+  text += format(
+      "# Last, so that what RUN starts is not locked. What the image preloads already "
+      "stays.\nENV LD_PRELOAD={}${{LD_PRELOAD:+:$LD_PRELOAD}}\n",
+      library_in_image());
   print(text);
   return 0;
 }

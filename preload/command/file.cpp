@@ -172,8 +172,7 @@ Run run_and_read(const Words& command, char** environment, bool errors_too) {
   }
   const auto words = pointers(command);
   pid_t child = 0;
-  const int error =
-      ::posix_spawnp(&child, words[0], &actions, nullptr, words.data(), environment);
+  const int error = ::posix_spawnp(&child, words[0], &actions, nullptr, words.data(), environment);
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   Run run;

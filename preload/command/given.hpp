@@ -21,7 +21,8 @@ struct GivenSettings {
   [[nodiscard]] bool wants_realtime() const;
   /// The capabilities that the settings need, without CAP_.
   [[nodiscard]] Words capabilities(std::string_view prefix = "") const;
-  /// -1000 exempts a daemon from the OOM killer: only right where its end is the end of the machine.
+  /// -1000 exempts a daemon from the OOM killer: only right where its end is the end of the
+  /// machine.
   [[nodiscard]] int oom_score() const { return value("PROFILE").empty() ? -900 : -1000; }
 };
 

@@ -17,12 +17,14 @@ class Help : public CLI::Formatter {
 
   std::string make_usage(const CLI::App* app, std::string name) const override {
     std::string meaning = app->get_description() + '.';
-    meaning[0] = meaning[0] >= 'a' && meaning[0] <= 'z' ? static_cast<char>(meaning[0] - 32) : meaning[0];
+    meaning[0] =
+        meaning[0] >= 'a' && meaning[0] <= 'z' ? static_cast<char>(meaning[0] - 32) : meaning[0];
     return "Usage: " + name + ' ' + usages_.at(app) + "\n\n" + wrap(meaning, 0) + '\n';
   }
   std::string make_group(std::string group, bool is_positional,
                          std::vector<const CLI::Option*> options) const override {
-    return CLI::Formatter::make_group(std::move(group), is_positional, std::move(options)).substr(1);
+    return CLI::Formatter::make_group(std::move(group), is_positional, std::move(options))
+        .substr(1);
   }
   std::string make_description(const CLI::App*) const override { return ""; }
   std::string make_option_name(const CLI::Option* option, bool) const override {
@@ -131,7 +133,8 @@ Exit status: 0 if all are locked, with what descends from them; 1 if one is not,
 gone or was not found; 2 usage error.)";
 
 inline constexpr const char kCheckMeaning[] =
-    "whether the memory of a command started here, a process, or a unit can be locked, with one fix "
+    "whether the memory of a command started here, a process, or a unit can be locked, with one "
+    "fix "
     "for each thing in the way";
 inline constexpr const char kCheckText[] =
     R"(Nothing is changed. (To see whether the library loads and locks, a cat runs under it.)
@@ -149,6 +152,7 @@ inline constexpr const char kKubernetesMeaning[] =
     "a manifest: an init container copies the library to a volume, and the daemon's preloads it";
 inline constexpr const char kInstallMeaning[] =
     "copy this program and the library to a folder, such as a volume that containers share";
-inline constexpr const char kCompletionMeaning[] = "the script that completes command lines in a shell";
+inline constexpr const char kCompletionMeaning[] =
+    "the script that completes command lines in a shell";
 
 }  // namespace duende::mlock::command

@@ -95,10 +95,10 @@ int kubernetes(const KubernetesOptions& options) {
   need_image_name(options.library_image);
   need_name(options.name);
   const std::string& library = options.settings.library;  // there, not here
-  std::string text = format(kTop, options.daemonset ? "DaemonSet" : "Deployment", options.name,
-                            options.library_image,
-                            library.empty() ? "" : ", --library, " + quote(library), options.image,
-                            library.empty() ? kLibraryName : base_name(library));
+  std::string text =
+      format(kTop, options.daemonset ? "DaemonSet" : "Deployment", options.name,
+             options.library_image, library.empty() ? "" : ", --library, " + quote(library),
+             options.image, library.empty() ? kLibraryName : base_name(library));
   for (const Setting& setting : options.settings.all) {
     text += format("            - name: {}\n              value: {}\n", setting.name,
                    quote(setting.value));

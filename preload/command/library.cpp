@@ -17,11 +17,9 @@ Words candidates(const std::string& root) {
     paths.push_back(format("{}/{}", folder, kLibraryName));
   }
   paths.emplace_back(DUENDE_MLOCK_INSTALLED_LIBRARY);
-  if (!root.empty()) {
-    paths.push_back(format("{}/{}", kImageFolder, kLibraryName));
-    for (const std::string& folder : names_in(root + "/usr/lib")) {
-      paths.push_back(format("/usr/lib/{}/{}", folder, kLibraryName));
-    }
+  paths.push_back(format("{}/{}", kImageFolder, kLibraryName));
+  for (const std::string& folder : names_in(root + "/usr/lib")) {
+    paths.push_back(format("/usr/lib/{}/{}", folder, kLibraryName));
   }
   return paths;
 }
@@ -50,9 +48,11 @@ std::optional<Obstacle> library_obstacle(const std::string& library, const std::
     return Obstacle{Obstacle::Way::foreign, std::move(cause), std::move(remedy)};
   };
   if (library.find_first_of(": \t\n$") != library.npos) {
-    return obstacle("the library's path holds a space, a colon or a dollar sign, which LD_PRELOAD "
-                    "does not take: " + library,
-                    "put it where the path has none");
+    return obstacle(
+        "the library's path holds a space, a colon or a dollar sign, which LD_PRELOAD "
+        "does not take: " +
+            library,
+        "put it where the path has none");
   }
   const std::string file = root + library;
   if (!is_file(file)) {

@@ -100,19 +100,21 @@ std::string describe(const OutsideOutcome& outcome, const LockPlan& plan, const 
   if (outcome.locked) {
     preload::Line size;
     MlockStatus::Locked(outcome.charged).append_to(size);
-    std::string text = format("{}: {}{}{}, {}", size.view(), plan.current ? "current" : "",
-                              plan.current && plan.future ? " and " : "",
-                              plan.future ? "future" : "",
-                              (outcome.flags & detail::kMclOnfault) != 0 ? "on-fault" : "populated");
+    std::string text =
+        format("{}: {}{}{}, {}", size.view(), plan.current ? "current" : "",
+               plan.current && plan.future ? " and " : "", plan.future ? "future" : "",
+               (outcome.flags & detail::kMclOnfault) != 0 ? "on-fault" : "populated");
     if (plan.future_withheld) {
-      text += format("; not future: allocations beyond RLIMIT_MEMLOCK ({} KiB) would fail; fix: an "
-                     "infinite limit",
-                     limit.soft / 1024);
+      text += format(
+          "; not future: allocations beyond RLIMIT_MEMLOCK ({} KiB) would fail; fix: an "
+          "infinite limit",
+          limit.soft / 1024);
     }
     return text;
   }
   if (outcome.error == 0 && outcome.charged == 0) {
-    return "not locked: no system call could be made in it, or none that has an effect; fix: see what "
+    return "not locked: no system call could be made in it, or none that has an effect; fix: see "
+           "what "
            "confines it";
   }
   const auto status = read_status(pid);
@@ -123,8 +125,8 @@ std::string describe(const OutsideOutcome& outcome, const LockPlan& plan, const 
                               .flags = outcome.flags,
                               .memory = {}};
   if (status) {
-    refused.memory = {.address_space = status->size.value_or(0), .locked = outcome.charged,
-                      .swapped = 0};
+    refused.memory = {
+        .address_space = status->size.value_or(0), .locked = outcome.charged, .swapped = 0};
   }
   preload::Message message;
   preload::describe(message, preload::kSystemKernel, refused, settings);

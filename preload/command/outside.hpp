@@ -8,8 +8,8 @@
 
 namespace duende::mlock::command {
 
-/// The library's plan, with nothing taken for granted that only the library follows: a capability that
-/// carries the lock, and goes.
+/// The library's plan, with nothing taken for granted that only the library follows: a capability
+/// that carries the lock, and goes.
 [[nodiscard]] preload::LockPlan plan_from_outside(const preload::Settings& settings,
                                                   preload::MemlockLimit limit);
 

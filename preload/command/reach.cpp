@@ -60,10 +60,9 @@ std::optional<Obstacle> secure_obstacle(const Target& target) {
     return std::nullopt;
   }
   const auto gains = [&](std::string_view what, std::string_view remedy) {
-    return obstacle(
-        Way::privileged,
-        format("{} has {}, so that the loader ignores LD_PRELOAD", target.shown, what),
-        std::string(remedy));
+    return obstacle(Way::privileged,
+                    format("{} has {}, so that the loader ignores LD_PRELOAD", target.shown, what),
+                    std::string(remedy));
   };
   if ((status->st_mode & S_ISUID) != 0 && (anybody || status->st_uid != ::getuid())) {
     return gains("its set-user-ID bit",
@@ -95,9 +94,10 @@ Reach reach_of_script(const Target& target, unsigned depth) {
       std::max<ssize_t>(::read(file.number(), line.data(), line.size()), 0)));
   const auto command = after(std::string_view(line).substr(0, line.find('\n')), "#!");
   if (!command) {
-    return {obstacle(Way::none,
-                     shown + " is neither an ELF program nor a script with an interpreter",
-                     "begin it with a line like #!/bin/sh"), 1, ""};
+    return {
+        obstacle(Way::none, shown + " is neither an ELF program nor a script with an interpreter",
+                 "begin it with a line like #!/bin/sh"),
+        1, ""};
   }
   auto words = words_of(*command);
   const std::string interpreter(words.empty() ? "" : words[0]);
@@ -105,12 +105,13 @@ Reach reach_of_script(const Target& target, unsigned depth) {
     return {obstacle(Way::none,
                      format("{} is a script for the interpreter {}, which does not exist", shown,
                             interpreter),
-                     "correct its first line"), 1, ""};
+                     "correct its first line"),
+            1, ""};
   }
   if (depth >= kDeepest) {
-    return {obstacle(Way::none,
-                     shown + " is a script whose interpreters are nested too deep",
-                     "name an ELF program in it"), 1, ""};
+    return {obstacle(Way::none, shown + " is a script whose interpreters are nested too deep",
+                     "name an ELF program in it"),
+            1, ""};
   }
   Target next = target;
   next.file = next.shown = interpreter;
@@ -123,8 +124,7 @@ Reach reach_of_script(const Target& target, unsigned depth) {
 }
 
 Obstacle env_takes(std::string_view word) {
-  return obstacle(Way::none,
-                  format("env is told to take LD_PRELOAD away ({})", word),
+  return obstacle(Way::none, format("env is told to take LD_PRELOAD away ({})", word),
                   "start the program without that");
 }
 
@@ -229,7 +229,8 @@ Reach reach_at(const Target& target, unsigned depth) {
     return {obstacle(Way::none,
                      target.shown + " cannot be read by this user, so that nobody can tell whether "
                                     "LD_PRELOAD reaches it",
-                     "make it readable (chmod a+r)"), 1, ""};
+                     "make it readable (chmod a+r)"),
+            1, ""};
   }
   const auto facts = read_elf(target.file);
   if (!facts) {
@@ -238,8 +239,8 @@ Reach reach_at(const Target& target, unsigned depth) {
   Reach reach = {foreign_obstacle(target, *facts), 1, facts->interpreter};
   const std::string_view name = base_name(target.file);
   // The loader itself is static, and reads LD_PRELOAD for what it is given.
-  const bool is_loader = name.starts_with("ld.so") || (name.starts_with("ld-") &&
-                                                        name.find(".so") != name.npos);
+  const bool is_loader =
+      name.starts_with("ld.so") || (name.starts_with("ld-") && name.find(".so") != name.npos);
   if (!reach.obstacle && !is_loader) {
     reach.obstacle = facts->linking == Linking::dynamic
                          ? secure_obstacle(target)

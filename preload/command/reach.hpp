@@ -23,8 +23,8 @@ struct Obstacle {
 
 struct Reach {
   std::optional<Obstacle> obstacle;
-  /// How many programs are executed, one in the place of the other, until it is the one in question:
-  /// 2 for env(1) and what that starts.
+  /// How many programs are executed, one in the place of the other, until it is the one in
+  /// question: 2 for env(1) and what that starts.
   unsigned executions = 1;
   /// The loader of the program, if it has one; for a script, that of its interpreter.
   std::string interpreter;

@@ -65,8 +65,8 @@ void prepare_outside(Watch& watch) {
   watch.limit = preload::read_memlock_limit(kSystemKernel);
   const auto need = [&](int error, const char* what, const char* capability) {
     if (error != 0) {
-      const std::string why = format("{} does not hold; fix: start it as root, with {}", what,
-                                     capability);
+      const std::string why =
+          format("{} does not hold; fix: start it as root, with {}", what, capability);
       if (settings.required) {
         throw Failure(kRefused, "not started: " + why);
       }
@@ -102,8 +102,8 @@ void arrange(const RunOptions& options, const Reach& reach, const std::string& p
     watch.limit = preload::read_memlock_limit(kSystemKernel);
     if (const std::string error = watch_next_program(watch); !error.empty()) {
       if (options.verify) {
-        refuse_or_warn(options, format("the lock cannot be verified: {}; start it without --verify",
-                                       error));
+        refuse_or_warn(options,
+                       format("the lock cannot be verified: {}; start it without --verify", error));
       }
     }
     return;
@@ -116,9 +116,8 @@ void arrange(const RunOptions& options, const Reach& reach, const std::string& p
   watch.cause = obstacle.cause;
   prepare_outside(watch);
   if (const std::string error = watch_next_program(watch); !error.empty()) {
-    refuse_or_warn(options,
-                   format("{}, and it cannot be locked from outside: {}; {}", obstacle.cause, error,
-                          obstacle.remedy));
+    refuse_or_warn(options, format("{}, and it cannot be locked from outside: {}; {}",
+                                   obstacle.cause, error, obstacle.remedy));
   }
 }
 
@@ -128,8 +127,8 @@ int run(const RunOptions& options) {
   const std::string program = find_command(options.command[0]);
   const std::string library = locate_library(options.settings.library);
   put_into_environment(options.settings);
-  Reach reach = reach_of({library, program, program,
-                          Words(options.command.begin() + 1, options.command.end()), true});
+  Reach reach = reach_of(
+      {library, program, program, Words(options.command.begin() + 1, options.command.end()), true});
   std::string preloaded = options.preloaded;
   if (const auto obstacle = library_obstacle(library)) {
     if (!reach.obstacle || reach.obstacle->way == Way::outside) {
@@ -152,8 +151,8 @@ int run(const RunOptions& options) {
   read_elf(program) ? ::execv(words[0], words.data()) : ::execvp(words[0], words.data());
   const int error = errno;
   throw Failure(error == ENOENT ? kNotFound : kNotExecutable,
-                format("{}: {}", program, error == ENOEXEC ? "cannot be executed here"
-                                                           : strerrordesc_np(error)));
+                format("{}: {}", program,
+                       error == ENOEXEC ? "cannot be executed here" : strerrordesc_np(error)));
 }
 
 }  // namespace duende::mlock::command

@@ -23,8 +23,8 @@ struct Row {
   bool has_children = true;  // they were asked for
 
   [[nodiscard]] std::size_t locked_children() const {
-    return static_cast<std::size_t>(
-        std::count_if(children.begin(), children.end(), [](const Look& c) { return c.is_locked(); }));
+    return static_cast<std::size_t>(std::count_if(children.begin(), children.end(),
+                                                  [](const Look& c) { return c.is_locked(); }));
   }
   [[nodiscard]] bool all_locked() const {
     return look.is_locked() && locked_children() == children.size();
@@ -108,9 +108,7 @@ std::string share(std::size_t part, std::size_t all) {
   return all == 0 ? "" : format("{}/{}", part, all);
 }
 
-std::string yes_or_no(std::optional<bool> value) {
-  return !value ? "" : *value ? "yes" : "no";
-}
+std::string yes_or_no(std::optional<bool> value) { return !value ? "" : *value ? "yes" : "no"; }
 
 std::string locked_in_words(State state) {
   switch (state) {
@@ -121,9 +119,9 @@ std::string locked_in_words(State state) {
   }
 }
 
-constexpr const char* kTitles[] = {"PID",     "NAME",  "LOCKED", "BY",      "CHARGED",
-                                   "RESIDENT", "PINNED", "SWAPPED", "LIMIT", "FUTURE",
-                                   "ONFAULT", "FLUSHER", "CHILDREN", "NOTE"};
+constexpr const char* kTitles[] = {"PID",      "NAME",    "LOCKED",   "BY",    "CHARGED",
+                                   "RESIDENT", "PINNED",  "SWAPPED",  "LIMIT", "FUTURE",
+                                   "ONFAULT",  "FLUSHER", "CHILDREN", "NOTE"};
 
 Words cells(const Row& row) {
   const Look& look = row.look;
@@ -200,9 +198,7 @@ struct Figure {
   Size (*value)(const Row& row);
 };
 
-Size flag(std::optional<bool> value) {
-  return value ? Size(*value ? 1 : 0) : std::nullopt;
-}
+Size flag(std::optional<bool> value) { return value ? Size(*value ? 1 : 0) : std::nullopt; }
 Size of_threads(const Row& row, unsigned value) {
   return row.look.threads.count == 0 ? std::nullopt : Size(value);
 }
@@ -229,8 +225,7 @@ constexpr Figure kFigures[] = {
      }},
     {"future", "Whether every mapping that could be locked is.",
      [](const Row& row) { return flag(row.look.future()); }},
-    {"threads", "Threads.",
-     [](const Row& row) { return of_threads(row, row.look.threads.count); }},
+    {"threads", "Threads.", [](const Row& row) { return of_threads(row, row.look.threads.count); }},
     {"io_flusher_threads", "Threads that are IO flushers.",
      [](const Row& row) { return of_threads(row, row.look.threads.flushers); }},
     {"realtime_priority", "Lowest real-time priority among the threads.",
@@ -238,9 +233,7 @@ constexpr Figure kFigures[] = {
     {"children", "Descendants.",
      [](const Row& row) { return row.has_children ? Size(row.children.size()) : std::nullopt; }},
     {"locked_children", "Descendants whose memory is locked.",
-     [](const Row& row) {
-       return row.has_children ? Size(row.locked_children()) : std::nullopt;
-     }},
+     [](const Row& row) { return row.has_children ? Size(row.locked_children()) : std::nullopt; }},
 };
 
 using Json = nlohmann::ordered_json;

@@ -17,8 +17,8 @@ constexpr std::string_view kFirstUserNamespace = "user:[4026531837]";
 
 /// What runs a process: the fix is another one in each.
 Place place_of(pid_t process, bool is_unit) {
-  const std::string groups = read_or_empty(
-      process == 0 ? "/proc/self/cgroup" : in_proc(process, "cgroup"));
+  const std::string groups =
+      read_or_empty(process == 0 ? "/proc/self/cgroup" : in_proc(process, "cgroup"));
   const auto among = [&](std::string_view name) { return groups.find(name) != groups.npos; };
   if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr || among("kubepods")) {
     return Place::kubernetes;
@@ -47,7 +47,8 @@ std::optional<std::uint64_t> memory_limit(const std::string& groups) {
     }
     const bool second = parts[1].empty();  // cgroups, version 2
     const auto controllers = split(parts[1], ',');
-    if (!second && std::find(controllers.begin(), controllers.end(), "memory") == controllers.end()) {
+    if (!second &&
+        std::find(controllers.begin(), controllers.end(), "memory") == controllers.end()) {
       continue;
     }
     std::string path(parts[2]);
@@ -98,8 +99,8 @@ Limits limits_of_unit(const Unit& unit) {
   const std::string text = unit.value_or_empty("LimitMEMLOCK");
   const auto colon = text.find(':');
   const auto limit = [](std::string_view part) -> std::optional<std::uint64_t> {
-    const UnitSize size = parse_unit_size(part).value_or(UnitSize{.infinite = false,
-                                                                  .bytes = 8 << 20});
+    const UnitSize size =
+        parse_unit_size(part).value_or(UnitSize{.infinite = false, .bytes = 8 << 20});
     return size.infinite ? std::nullopt : std::optional(size.bytes);
   };
   return {limit(std::string_view(text).substr(0, colon)),
@@ -143,8 +144,8 @@ Facts facts_of_unit(const Unit& unit) {
 void find_executable(Subject& subject) {
   const auto status = read_status(subject.process);
   if (!status || !status->size) {
-    usage_error(format("{}: there is no such process here, or it is one of the kernel's",
-                       subject.process));
+    usage_error(
+        format("{}: there is no such process here, or it is one of the kernel's", subject.process));
   }
   subject.file = in_proc(subject.process, "exe");
   if (auto running = read_link(subject.file)) {

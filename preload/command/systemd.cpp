@@ -29,12 +29,13 @@ class DropIn {
       : options_(options), unit_(unit), root_(std::move(root)), library_(std::move(library)) {}
 
   [[nodiscard]] std::string text() {
-    out_ = format("# {0}.d/{1}, as printed by: duende-mlock systemd {0}\n"
-                  "# To undo it, remove this file and run: systemctl daemon-reload\n"
-                  "[Service]\n"
-                  "# The library locks the daemon's memory before its main() runs.\n"
-                  "Environment={2}\n",
-                  unit_.name(), kDropInName, unit_word("LD_PRELOAD=" + library_ + preloaded()));
+    out_ = format(
+        "# {0}.d/{1}, as printed by: duende-mlock systemd {0}\n"
+        "# To undo it, remove this file and run: systemctl daemon-reload\n"
+        "[Service]\n"
+        "# The library locks the daemon's memory before its main() runs.\n"
+        "Environment={2}\n",
+        unit_.name(), kDropInName, unit_word("LD_PRELOAD=" + library_ + preloaded()));
     for (const Setting& setting : options_.settings.all) {
       out_ += format("Environment={}\n", unit_word(setting.name + '=' + setting.value));
     }
@@ -44,9 +45,10 @@ class DropIn {
     add("Locked memory makes the daemon a likelier victim when memory runs out, and those who swap "
         "to its\n# device would not survive it.",
         format("OOMScoreAdjust={}", options_.settings.oom_score()));
-    out_ += format("\n# To have the start fail if it is not locked (Type= notify, forking, dbus or "
-                   "exec):\n#ExecStartPost=+{} status $MAINPID\n",
-                   command());
+    out_ += format(
+        "\n# To have the start fail if it is not locked (Type= notify, forking, dbus or "
+        "exec):\n#ExecStartPost=+{} status $MAINPID\n",
+        command());
     return out_;
   }
 
@@ -71,8 +73,8 @@ class DropIn {
                  user),
           "AmbientCapabilities=" + needed);
     }
-    // Root has all that its unit leaves it; for the lock alone, the limit is enough. An empty set is
-    // one, too; what is not in it does not become ambient, and nothing says so.
+    // Root has all that its unit leaves it; for the lock alone, the limit is enough. An empty set
+    // is one, too; what is not in it does not become ambient, and nothing says so.
     const bool more = options_.settings.wants_io_flusher() || options_.settings.wants_realtime();
     if ((!user.empty() || more) && unit_.value("CapabilityBoundingSet")) {
       add("The unit limits which capabilities it can have; this is added to that.",
@@ -104,7 +106,8 @@ class DropIn {
   [[nodiscard]] std::string command() const {
     std::string here = own_path().substr(0, own_path().rfind('/'));
     here = after(here, root_).value_or(here);
-    for (const std::string& folder : {here, std::string("/usr/local/bin"), std::string("/usr/bin")}) {
+    for (const std::string& folder :
+         {here, std::string("/usr/local/bin"), std::string("/usr/bin")}) {
       if (exists(root_ + folder + "/duende-mlock")) {
         return folder + "/duende-mlock";
       }
@@ -155,9 +158,10 @@ void warn_of(const Unit& unit, const std::string& library, const std::string& ro
     return;
   }
   if (const std::string file = unit.file_that_sets("LD_PRELOAD"); !file.empty()) {
-    warn(format("{} will not be locked: {} sets LD_PRELOAD, and counts for more than the drop-in; "
-                "name {} there as well",
-                unit.name(), file, library));
+    warn(
+        format("{} will not be locked: {} sets LD_PRELOAD, and counts for more than the drop-in; "
+               "name {} there as well",
+               unit.name(), file, library));
   }
   const std::string program = unit.program();
   const std::string seen = unit.root_directory() + program;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #define FMT_HEADER_ONLY 1
+#include "text.hpp"
+
 #include <fmt/format.h>
 
 #include <unistd.h>
 
 #include <charconv>
-
-#include "text.hpp"
 
 namespace duende::mlock::command {
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A thread of another process, stopped, made to enter the kernel, and put back as it was: ptrace(2).
+// A thread of another process, stopped, made to enter the kernel, and put back as it was:
+// ptrace(2).
 #pragma once
 
 #include <optional>
@@ -36,8 +37,8 @@ class Thread {
   [[nodiscard]] bool run_to_entry() noexcept;
   /// At any other stop: what is in the registers is to be put back.
   [[nodiscard]] bool hold() noexcept;
-  /// One system call, after one of the three; nothing of the program runs. Nothing if it could not be
-  /// made, or was not let through.
+  /// One system call, after one of the three; nothing of the program runs. Nothing if it could not
+  /// be made, or was not let through.
   [[nodiscard]] std::optional<long> call(Call call, long a = 0, long b = 0) noexcept;
   /// As it was, and still stopped; from here on it goes on as it should, whatever becomes of this
   /// process.

@@ -16,9 +16,9 @@ namespace {
 // The first of these that has a unit file counts. Units that systemd makes of an init script or of
 // fstab are in a generator's folder.
 constexpr const char* kFolders[] = {
-    "/run/systemd/generator.early",  "/etc/systemd/system",     "/run/systemd/system",
-    "/run/systemd/generator",        "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",       "/lib/systemd/system",     "/run/systemd/generator.late",
+    "/run/systemd/generator.early", "/etc/systemd/system",           "/run/systemd/system",
+    "/run/systemd/generator",       "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
+    "/lib/systemd/system",          "/run/systemd/generator.late",
 };
 // Drop-ins count for more the later they come.
 constexpr const char* kDropInFolders[] = {

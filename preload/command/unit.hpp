@@ -31,8 +31,8 @@ struct UnitSize {
 
 class Unit {
  public:
-  /// `root`: the folder that paths begin in, without a slash at its end. The command's own drop-in is
-  /// left out without `with_ours`.
+  /// `root`: the folder that paths begin in, without a slash at its end. The command's own drop-in
+  /// is left out without `with_ours`.
   Unit(std::string name, std::string root, bool with_ours);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }

@@ -36,8 +36,8 @@ State verdict(const ProcessStatus& status, const Mappings& mappings) {
     return State::unknown;
   }
   // What is swapped out is not locked, or was not when it went, and waits for its device.
-  const bool partly = mappings.open_size * 100 > status.resident.value_or(0) ||
-                      status.swapped.value_or(0) != 0;
+  const bool partly =
+      mappings.open_size * 100 > status.resident.value_or(0) || status.swapped.value_or(0) != 0;
   return partly ? State::partly : State::locked;
 }
 
@@ -67,8 +67,7 @@ Look look_at(pid_t pid) {
   look.threads = read_threads(pid);
   // It may have ended while it was looked at: what can be read last decides.
   const auto last = look.mappings.known() ? look.status : read_status(pid);
-  look.state =
-      last && last->charged ? verdict(*look.status, look.mappings) : without_memory(last);
+  look.state = last && last->charged ? verdict(*look.status, look.mappings) : without_memory(last);
   return look;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The tracer of `run`: waits for the program to be executed, locks it before its first instruction or
-// looks at its lock before its main(), and goes.
+// The tracer of `run`: waits for the program to be executed, locks it before its first instruction
+// or looks at its lock before its main(), and goes.
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -56,8 +56,8 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
   const auto status = read_status(program.id());
   const bool loaded = maps_library(read_or_empty(in_proc(program.id(), "maps")));
   // What the library could not lock, it has said itself, where it may go on without.
-  return status && (status->charged.value_or(0) != 0 ||
-                    (loaded && !watch.musl && !watch.settings.required));
+  return status &&
+         (status->charged.value_or(0) != 0 || (loaded && !watch.musl && !watch.settings.required));
 }
 
 [[noreturn]] void lock_program(Thread& program, const Watch& watch) {
@@ -96,8 +96,7 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
     ::_exit(1);
   }
   Thread program(launcher);
-  const int options =
-      PTRACE_O_TRACEEXEC | (watch.settings.required ? int{PTRACE_O_EXITKILL} : 0);
+  const int options = PTRACE_O_TRACEEXEC | (watch.settings.required ? int{PTRACE_O_EXITKILL} : 0);
   const int error = program.seize(options) ? 0 : errno;
   (void)!::write(channel, &error, sizeof error);
   ::close(channel);
@@ -128,7 +127,8 @@ std::string reason(int error) {
   const std::string scope(trim(read_or_empty("/proc/sys/kernel/yama/ptrace_scope")));
   return scope == "2" || scope == "3"
              ? format("kernel.yama.ptrace_scope is {}", scope)
-             : std::string("ptrace(2) is not permitted here: a security module or a seccomp filter");
+             : std::string(
+                   "ptrace(2) is not permitted here: a security module or a seccomp filter");
 }
 
 }  // namespace
@@ -141,8 +141,8 @@ std::string watch_next_program(const Watch& watch) {
   const Descriptor near(channel[0]);
   const pid_t self = ::getpid();
   // Forked twice, so that nobody has to wait for the tracer; the one in between tries the lock. An
-  // orphan of PID 1 is a child of PID 1: there one fork has to do, and it leaves a zombie that nobody
-  // hears of.
+  // orphan of PID 1 is a child of PID 1: there one fork has to do, and it leaves a zombie that
+  // nobody hears of.
   const bool init = self == 1;
   pid_t child = fork_unheard();
   if (child == 0) {
