@@ -171,8 +171,15 @@ struct CommandLine::Parts {
     subcommands[name] = {sub, operands, std::move(act)};
     return *sub;
   }
-  void add_library(CLI::App& sub, std::string& library, const std::string& meaning) {
-    sub.add_option("--library", library, meaning)->type_name("PATH");
+  template <class T>
+  static CLI::Option* value(CLI::App& sub, const std::string& name, T& target, const char* type,
+                            const std::string& meaning) {
+    return sub.add_option(name, target, meaning)
+        ->type_name(type)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+  static void add_library(CLI::App& sub, std::string& library, const std::string& meaning) {
+    value(sub, "--library", library, "PATH", meaning);
   }
   void add_settings(CLI::App& sub, const std::string& library = "the library to preload") {
     add_library(sub, values.library, library);
@@ -230,8 +237,7 @@ struct CommandLine::Parts {
     sub.add_flag_callback(
         "--no-children", [this] { status.children = false; },
         "what descends from a process does not count");
-    sub.add_option("--watch", status.watch, "look again every so many seconds")
-        ->type_name("SECONDS")
+    value(sub, "--watch", status.watch, "SECONDS", "look again every so many seconds")
         ->check(CLI::Range(1u, 86400u));
     sub.footer(kStatusText);
   }
@@ -255,9 +261,8 @@ struct CommandLine::Parts {
     operand(unit, "UNIT", systemd.unit)->required();
     unit.add_flag("--install", systemd.install,
                   "write it to /etc/systemd/system/UNIT.d/50-duende-mlock.conf");
-    unit.add_option("--root", systemd.root,
-                    "the units are in this root folder (an image), and all paths in them")
-        ->type_name("DIR");
+    value(unit, "--root", systemd.root, "DIR",
+          "the units are in this root folder (an image), and all paths in them");
     add_settings(unit);
     add_image("docker", "IMAGE", kDockerMeaning, command::docker);
     add_image("compose", "SERVICE", kComposeMeaning, command::compose);
@@ -280,13 +285,10 @@ struct CommandLine::Parts {
       kubernetes.settings = values.given();
       return command::kubernetes(kubernetes);
     });
-    sub.add_option("--name", kubernetes.name, "of the workload (default: locked-daemon)")
-        ->type_name("NAME");
-    sub.add_option("--image", kubernetes.image, "the daemon's image (default: daemon)")
-        ->type_name("IMAGE");
-    sub.add_option("--library-image", kubernetes.library_image,
-                   "one with this program and the library (default: duende-mlock)")
-        ->type_name("IMAGE");
+    value(sub, "--name", kubernetes.name, "NAME", "of the workload (default: locked-daemon)");
+    value(sub, "--image", kubernetes.image, "IMAGE", "the daemon's image (default: daemon)");
+    value(sub, "--library-image", kubernetes.library_image, "IMAGE",
+          "one with this program and the library (default: duende-mlock)");
     sub.add_flag("--daemonset", kubernetes.daemonset, "one on each node, instead of a Deployment");
     add_settings(sub, "where the library is in its image, if not beside this program");
   }
