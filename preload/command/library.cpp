@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "library.hpp"
 
+#include <sys/auxv.h>
+
 #include "elf.hpp"
 #include "file.hpp"
 
@@ -27,7 +29,9 @@ Words candidates(const std::string& root) {
 }  // namespace
 
 std::string own_path() {
-  static const std::string path = read_link("/proc/self/exe").value_or("/usr/bin/duende-mlock");
+  // Without /proc, as it was executed.
+  static const std::string path =
+      read_link("/proc/self/exe").value_or(reinterpret_cast<const char*>(::getauxval(AT_EXECFN)));
   return path;
 }
 

@@ -213,6 +213,52 @@ test_unit_surroundings() {
     expect_finding "none" "ok    memory: no cgroup limits it"
 }
 
+# What a unit's program is really started with.
+test_unit_environment() {
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    no="FAIL  unit: unit.service does not preload the library"
+    yes="ok    unit: unit.service preloads the library"
+    printf 'A=b\nLD_PRELOAD=/usr/lib/other.so\n' >"$scratch/units/environment"
+    check_unit '' "EnvironmentFile=-$scratch/units/environment"
+    expect_finding "a file counts for more" "$no; fix: name the library in LD_PRELOAD of $scratch/units/environment"
+    printf '# comment\nLD_PRELOAD="%s"\n' "$library" >"$scratch/units/environment"
+    check_unit '' Environment= "EnvironmentFile=$scratch/units/environment"
+    expect_finding "a file names it" "$yes"
+    check_unit '' EnvironmentFile="$scratch/units/environment" EnvironmentFile=
+    expect_finding "a file that is taken back" "$yes"
+    check_unit '' UnsetEnvironment=LD_PRELOAD
+    expect_finding "taken away" "$no"
+    check_unit '' "UnsetEnvironment=LD_PRELOAD=/other"
+    expect_finding "another value taken away" "$yes"
+    check_unit '' Environment=LD_PRELOAD=/usr/lib/other.so
+    expect_finding "replaced" "$no"
+    check_unit '' 'Environment="A=b c" "LD_PRELOAD=/no/such/%p/libduende_mlock_preload.so"'
+    expect_finding "a specifier" "FAIL  unit: unit.service preloads /no/such/unit/libduende_mlock_preload.so, which is not there"
+    check_unit '' RootDirectory=/no/such/root
+    expect_finding "a root folder" "FAIL  program: unit.service starts /no/such/root/bin/cat, which is not there"
+    expect_finding "a root folder" "FAIL  unit: unit.service preloads /no/such/root$library, which is not there"
+}
+
+test_all_units() {
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "Environment=LD_PRELOAD=$library" LimitMEMLOCK=infinity \
+        >"$scratch/units/good.service"
+    printf '%s\n' '[Service]' 'ExecStart=/bin/cat' >"$scratch/units/other.service"
+    rm -f "$scratch/units/unit.service"
+    check_in "$in_unit_folder" --all
+    expect "each that preloads it" contains "$output" good.service
+    expect "and no other" lacks "$output" other.service
+    expect "all are good" [ "$status" = 0 ]
+    printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "Environment=LD_PRELOAD=/gone/${library##*/}" \
+        >"$scratch/units/gone.service"
+    check_in "$in_unit_folder" --all
+    expect "one whose library is gone" [ "$status" = 1 ]
+    expect "is named" contains "$output" "preloads /gone/${library##*/}, which is not there"
+    rm "$scratch/units/good.service" "$scratch/units/gone.service" "$scratch/units/other.service"
+}
+
 # What runs may have been replaced, or not be this user's to look at.
 test_other_process() {
     cp "$(command -v cat)" "$scratch/renewed"
@@ -252,5 +298,5 @@ test_vanishing() {
 }
 
 run_tests test_vanishing test_privileges test_library_and_program test_process test_unit test_unit_limit \
-    test_unit_surroundings test_other_process
+    test_unit_surroundings test_unit_environment test_all_units test_other_process
 finish

@@ -112,6 +112,15 @@ test_surroundings() {
         drop_in no-exec
         has "NoExecPaths=$paths" "ExecPaths=$library"
     done
+    mkdir -p "$root/100% sure"
+    cp "$library" "$root/100% sure/"
+    mlock systemd --root "$root" --library "/100% sure/${library##*/}" rooted
+    has "a specifier and a blank in it" "BindReadOnlyPaths=\"/100%% sure/${library##*/}\""
+    mkdir -p "$root/etc/default"
+    echo 'LD_PRELOAD=/usr/lib/libother.so' >"$root/etc/default/files"
+    unit files.service 'EnvironmentFile=-/etc/default/files' 'ExecStart=/bin/cat'
+    drop_in files
+    expect "a file that counts for more" contains "$errors" "/etc/default/files sets LD_PRELOAD"
     mkdir -p "$root/bin"
     cp "$(command -v cat)" "$root/bin/setuid" && chmod u+s "$root/bin/setuid"
     unit setuid.service 'ExecStart=-/bin/setuid --option'
