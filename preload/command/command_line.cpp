@@ -150,18 +150,29 @@ struct CommandLine::Parts {
   InstallOptions install;
   std::string shell;
 
-  Parts() {
+  /// Only what the command line is about, as all of it would take longer than most of what they do.
+  explicit Parts(std::string word) : chosen(std::move(word)) {
     app.name("duende-mlock")->formatter(help);
     app.set_help_flag("--help,-h", "this text");
     app.require_subcommand(1);
     help->set_usage(&app, "SUBCOMMAND [OPTION...] [OPERAND...]");
-    add_run();
-    add_attach();
-    add_status();
-    add_check();
-    add_recipes();
-    add_others();
+    add_if({"run"}, &Parts::add_run);
+    add_if({"attach", "unlock"}, &Parts::add_attach);
+    add_if({"status"}, &Parts::add_status);
+    add_if({"check"}, &Parts::add_check);
+    add_if({"systemd"}, &Parts::add_systemd);
+    add_if({"docker", "compose", "podman"}, &Parts::add_images);
+    add_if({"kubernetes"}, &Parts::add_kubernetes);
+    add_if({"install"}, &Parts::add_install);
+    add_if({"completion"}, &Parts::add_completion);
     app.footer("Each has --help. See also duende-mlock(1) and libduende_mlock_preload(7).");
+  }
+
+  void add_if(const Words& names, void (Parts::*add_them)()) {
+    const bool all = chosen.empty() || chosen.starts_with('-') || chosen == "completion";
+    if (all || std::find(names.begin(), names.end(), chosen) != names.end()) {
+      (this->*add_them)();
+    }
   }
 
   CLI::App& add(const std::string& name, const std::string& usage, const std::string& meaning,
@@ -253,7 +264,7 @@ struct CommandLine::Parts {
     sub.footer(kCheckText);
   }
 
-  void add_recipes() {
+  void add_systemd() {
     CLI::App& unit = add("systemd", "[OPTION...] UNIT", kSystemdMeaning, Kind::unit, [this] {
       systemd.settings = values.given();
       return command::systemd(systemd);
@@ -264,10 +275,12 @@ struct CommandLine::Parts {
     value(unit, "--root", systemd.root, "DIR",
           "the units are in this root folder (an image), and all paths in them");
     add_settings(unit);
+  }
+
+  void add_images() {
     add_image("docker", "IMAGE", kDockerMeaning, command::docker);
     add_image("compose", "SERVICE", kComposeMeaning, command::compose);
     add_image("podman", "IMAGE", kPodmanMeaning, command::podman);
-    add_kubernetes();
   }
 
   void add_image(const std::string& name, const std::string& what, const std::string& meaning,
@@ -293,11 +306,14 @@ struct CommandLine::Parts {
     add_settings(sub, "where the library is in its image, if not beside this program");
   }
 
-  void add_others() {
+  void add_install() {
     CLI::App& copy = add("install", "[OPTION...] DIR", kInstallMeaning, Kind::folder,
                          [this] { return command::install(install); });
     operand(copy, "DIR", install.folder)->required();
     add_library(copy, install.library, "the library to copy");
+  }
+
+  void add_completion() {
     CLI::App& script =
         add("completion", "bash|zsh|fish", kCompletionMeaning, Kind::nothing, [this] {
           std::fputs(completion_script(shell, completed()).c_str(), stdout);
@@ -373,12 +389,17 @@ std::string take_variable(const char* name) {
 
 }  // namespace
 
-CommandLine::CommandLine() : parts_(std::make_unique<Parts>()) {}
+CommandLine::CommandLine(Words words)
+    : words_(std::move(words)),
+      parts_(std::make_unique<Parts>(words_.empty() || words_[0] == "help" ? "" : words_[0])) {}
 CommandLine::~CommandLine() = default;
 
-std::string CommandLine::subcommand() const { return parts_->chosen; }
+std::string CommandLine::subcommand() const {
+  return parts_->subcommands.count(parts_->chosen) != 0 ? parts_->chosen : "";
+}
 
-int CommandLine::run(Words words) {
+int CommandLine::run() {
+  Words words = words_;
   // Not for the helpers started here: where the library is preloaded into everything, each would
   // lock itself and say so. And the library knows no variable DUENDE_MLOCK_LIBRARY.
   parts_->run.preloaded = take_variable("LD_PRELOAD");
@@ -390,14 +411,11 @@ int CommandLine::run(Words words) {
   if (words[0] == "help") {
     words[0] = "--help";
   }
-  const auto known = parts_->subcommands.find(words[0]);
-  if (known != parts_->subcommands.end()) {
-    parts_->chosen = words[0];
-  } else if (!words[0].starts_with('-')) {
+  if (subcommand().empty() && !words[0].starts_with('-')) {
     usage_error(format("there is no subcommand '{}'", words[0]));
   }
-  if (parts_->chosen == "run") {
-    parts_->run.command = split_off_command(*known->second.app, words);
+  if (subcommand() == "run") {
+    parts_->run.command = split_off_command(*parts_->subcommands.at("run").app, words);
   }
   refuse_empty_values(words);
   std::reverse(words.begin(), words.end());  // as CLI11 takes them
@@ -409,7 +427,7 @@ int CommandLine::run(Words words) {
   } catch (const CLI::ParseError& error) {
     usage_error(error.what());
   }
-  if (parts_->chosen == "run" && parts_->run.command.empty()) {
+  if (subcommand() == "run" && parts_->run.command.empty()) {
     usage_error("COMMAND is missing");
   }
   return parts_->subcommands.at(parts_->chosen).act();

@@ -10,18 +10,19 @@ namespace duende::mlock::command {
 
 class CommandLine {
  public:
-  CommandLine();
+  explicit CommandLine(Words words);
   ~CommandLine();
   CommandLine(const CommandLine&) = delete;
   CommandLine& operator=(const CommandLine&) = delete;
 
-  /// Does what the words say: the exit status, or a Failure.
-  int run(Words words);
+  /// Does what they say: the exit status, or a Failure.
+  int run();
   /// The one that was named; empty if none was.
   [[nodiscard]] std::string subcommand() const;
 
  private:
   struct Parts;
+  Words words_;
   std::unique_ptr<Parts> parts_;
 };
 

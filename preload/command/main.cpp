@@ -8,10 +8,9 @@
 
 int main(int argc, char** argv) {
   using namespace duende::mlock::command;
-  const Words words(argv + (argc > 0 ? 1 : 0), argv + argc);
-  CommandLine line;
+  CommandLine line(Words(argv + (argc > 0 ? 1 : 0), argv + argc));
   try {
-    return line.run(words);
+    return line.run();
   } catch (const Failure& failure) {
     warn(failure.what());
     if (failure.status == kUsage) {
