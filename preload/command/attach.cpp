@@ -208,7 +208,8 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
 /// for.
 void become_independent() {
   (void)limit_of(0, true);
-  ::mlockall(MCL_CURRENT | MCL_FUTURE);
+  const bool capped = preload::read_memlock_limit(preload::kSystemKernel).capped();
+  ::mlockall(capped ? MCL_CURRENT : MCL_CURRENT | MCL_FUTURE);
   ::prctl(kPrSetIoFlusher, 1, 0, 0, 0);
   if (const Descriptor score = open_file("/proc/self/oom_score_adj", O_WRONLY); score.is_open()) {
     (void)!::write(score.number(), "-1000", 5);

@@ -296,6 +296,9 @@ struct CommandLine::Parts {
   void add_kubernetes() {
     CLI::App& sub = add("kubernetes", "[OPTION...]", kKubernetesMeaning, Kind::nothing, [this] {
       kubernetes.settings = values.given();
+      if (subcommands.at("kubernetes").app->count("--library") == 0) {
+        kubernetes.settings.library.clear();  // DUENDE_MLOCK_LIBRARY is one here, not there
+      }
       return command::kubernetes(kubernetes);
     });
     value(sub, "--name", kubernetes.name, "NAME", "of the workload (default: locked-daemon)");

@@ -83,6 +83,21 @@ void prepare_outside(Watch& watch) {
   }
 }
 
+/// With the library preloaded: a look at its lock, which only --verify insists on.
+void arrange_look(const RunOptions& options, const Reach& reach, Watch& watch) {
+  watch.verify = options.verify || watch.settings.required;
+  if (!watch.verify || !watch.settings.current) {
+    return;
+  }
+  watch.limit = preload::read_memlock_limit(kSystemKernel);
+  const std::string error =
+      reach.interpreter.empty() ? "its loader is started by hand" : watch_next_program(watch);
+  if (!error.empty() && options.verify) {
+    refuse_or_warn(options,
+                   format("the lock cannot be verified: {}; start it without --verify", error));
+  }
+}
+
 /// The way to a lock, beside LD_PRELOAD: from outside, or a look from there.
 void arrange(const RunOptions& options, const Reach& reach, const std::string& program) {
   Watch watch;
@@ -95,17 +110,7 @@ void arrange(const RunOptions& options, const Reach& reach, const std::string& p
     return;
   }
   if (!reach.obstacle) {
-    watch.verify = options.verify || watch.settings.required;
-    if (!watch.verify || reach.interpreter.empty() || !watch.settings.current) {
-      return;
-    }
-    watch.limit = preload::read_memlock_limit(kSystemKernel);
-    if (const std::string error = watch_next_program(watch); !error.empty()) {
-      if (options.verify) {
-        refuse_or_warn(options,
-                       format("the lock cannot be verified: {}; start it without --verify", error));
-      }
-    }
+    arrange_look(options, reach, watch);
     return;
   }
   const Obstacle& obstacle = *reach.obstacle;
