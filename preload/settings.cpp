@@ -168,8 +168,9 @@ bool store(std::string_view value, Settings& settings) noexcept {
 };
 #undef VARIABLE
 
-/// False, and no change, for a value that is not accepted. A chain of comparisons: a pointer in the
-/// table would be a relocation.
+}  // namespace
+
+// A chain of comparisons: a pointer in the table would be a relocation.
 bool parse(const Variable& variable, std::string_view value, Settings& settings) noexcept {
   const Variable* next = kVariables;
 #define VARIABLE(name, accepted, fallback, meaning, parser) \
@@ -181,6 +182,8 @@ bool parse(const Variable& variable, std::string_view value, Settings& settings)
   return false;
 }
 #undef BOOLEAN
+
+namespace {
 
 /// Levenshtein's in any case, over names cut to a length no variable comes near.
 std::size_t edit_distance(std::string_view a, std::string_view b) noexcept {

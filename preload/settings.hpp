@@ -59,6 +59,10 @@ struct Variable {
 /// The known name with the smallest edit distance.
 [[nodiscard]] const Variable& nearest_variable(std::string_view name) noexcept;
 
+/// Takes a value over. False, and no change, for one that is not accepted.
+[[nodiscard]] bool parse(const Variable& variable, std::string_view value,
+                         Settings& settings) noexcept;
+
 /// One line of text, `write(2)` in one piece.
 using Line = detail::Text<1000>;
 

@@ -11,7 +11,7 @@ need setpriv unshare nbdkit bash
 # check_in WORDS [OPERAND]: the command, started by WORDS
 check_in() {
     # shellcheck disable=SC2086 # several words
-    output=$(env PATH="$path" $1 $shell "$command" check --library "$library" ${2+"$2"} 2>&1)
+    output=$($1 "$command" check --library "$library" ${2+"$2"} 2>&1)
     status=$?
 }
 
@@ -28,7 +28,6 @@ bare='setpriv --bounding-set=-ipc_lock,-sys_resource --inh-caps=-ipc_lock,-sys_r
 user='setpriv --reuid=65534 --regid=65534 --clear-groups'
 
 test_privileges() {
-    path=$PATH
     check_in ''
     expect_finding "the library is tried" "ok    library: $library is loaded, and locks"
     check_in "prlimit --memlock=0:0 $bare"
@@ -51,7 +50,6 @@ test_privileges() {
 }
 
 test_library_and_program() {
-    path=$PATH
     check_in ''
     cp "$(command -v cat)" "$scratch/setuid" && chmod u+s "$scratch/setuid"
     check_in '' "$scratch/setuid"
@@ -86,7 +84,6 @@ trap '[ -z "$server" ] || end_server; rm -rf "$scratch"' EXIT
 
 # A process, and swap devices that it may serve: /proc/swaps as it would be, for the command only
 test_process() {
-    path=$PATH
     serve A=b
     check_in '' "$server"
     expect_finding "without the library" "FAIL  process: $server runs without the library; fix: "
@@ -133,7 +130,6 @@ check_unit() {
 }
 
 test_unit() {
-    path=$PATH
     # shellcheck disable=SC2086 # several words
     $in_unit_folder true 2>/dev/null || return
     check_unit '' LimitMEMLOCK=infinity
@@ -149,7 +145,7 @@ test_unit() {
     check_unit "$bare"
     expect_finding "whatever is left to who asks" "ok    capability: CAP_IPC_LOCK is effective, and"
     check_unit '' "#Environment=LD_PRELOAD=$library" Environment=
-    expect_finding "what is preloaded" "ok    unit: unit.service preloads the library"
+    expect_finding "an empty one begins anew" "FAIL  unit: unit.service does not preload the library"
     printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "#Environment=LD_PRELOAD=$library" \
         >"$scratch/units/unit.service"
     check_in "$in_unit_folder" unit.service
@@ -161,7 +157,6 @@ test_unit() {
 
 # The limit, and what may go beyond it
 test_unit_limit() {
-    path=$PATH
     # shellcheck disable=SC2086 # several words
     $in_unit_folder true 2>/dev/null || return
     for pair in 64K:65536 64M:67108864 8M:infinity:raise 1G:1073741824 65536:65536 0:0; do
@@ -196,7 +191,6 @@ test_unit_limit() {
 }
 
 test_unit_surroundings() {
-    path=$PATH
     # shellcheck disable=SC2086 # several words
     $in_unit_folder true 2>/dev/null || return
     for filter in '~@memlock' '~mlockall' '~@system-service:EPERM' '@basic-io' \
@@ -220,9 +214,54 @@ test_unit_surroundings() {
     expect_finding "none" "ok    memory: no cgroup limits it"
 }
 
+# What a unit's program is really started with.
+test_unit_environment() {
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    no="FAIL  unit: unit.service does not preload the library"
+    yes="ok    unit: unit.service preloads the library"
+    printf 'A=b\nLD_PRELOAD=/usr/lib/other.so\n' >"$scratch/units/environment"
+    check_unit '' "EnvironmentFile=-$scratch/units/environment"
+    expect_finding "a file counts for more" "$no; fix: name the library in LD_PRELOAD of $scratch/units/environment"
+    printf '# comment\nLD_PRELOAD="%s"\n' "$library" >"$scratch/units/environment"
+    check_unit '' Environment= "EnvironmentFile=$scratch/units/environment"
+    expect_finding "a file names it" "$yes"
+    check_unit '' EnvironmentFile="$scratch/units/environment" EnvironmentFile=
+    expect_finding "a file that is taken back" "$yes"
+    check_unit '' UnsetEnvironment=LD_PRELOAD
+    expect_finding "taken away" "$no"
+    check_unit '' "UnsetEnvironment=LD_PRELOAD=/other"
+    expect_finding "another value taken away" "$yes"
+    check_unit '' Environment=LD_PRELOAD=/usr/lib/other.so
+    expect_finding "replaced" "$no"
+    check_unit '' 'Environment="A=b c" "LD_PRELOAD=/no/such/%p/libduende_mlock_preload.so"'
+    expect_finding "a specifier" "FAIL  unit: unit.service preloads /no/such/unit/libduende_mlock_preload.so, which is not there"
+    check_unit '' RootDirectory=/no/such/root
+    expect_finding "a root folder" "FAIL  program: unit.service starts /no/such/root/bin/cat, which is not there"
+    expect_finding "a root folder" "FAIL  unit: unit.service preloads /no/such/root$library, which is not there"
+}
+
+test_all_units() {
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "Environment=LD_PRELOAD=$library" LimitMEMLOCK=infinity \
+        >"$scratch/units/good.service"
+    printf '%s\n' '[Service]' 'ExecStart=/bin/cat' >"$scratch/units/other.service"
+    rm -f "$scratch/units/unit.service"
+    check_in "$in_unit_folder" --all
+    expect "each that preloads it" contains "$output" good.service
+    expect "and no other" lacks "$output" other.service
+    expect "all are good" [ "$status" = 0 ]
+    printf '%s\n' '[Service]' 'ExecStart=/bin/cat' "Environment=LD_PRELOAD=/gone/${library##*/}" \
+        >"$scratch/units/gone.service"
+    check_in "$in_unit_folder" --all
+    expect "one whose library is gone" [ "$status" = 1 ]
+    expect "is named" contains "$output" "preloads /gone/${library##*/}, which is not there"
+    rm "$scratch/units/good.service" "$scratch/units/gone.service" "$scratch/units/other.service"
+}
+
 # What runs may have been replaced, or not be this user's to look at.
 test_other_process() {
-    path=$PATH
     cp "$(command -v cat)" "$scratch/renewed"
     mkfifo "$scratch/input"
     LD_PRELOAD=$library DUENDE_MLOCK_LOG=off "$scratch/renewed" <"$scratch/input" &
@@ -250,15 +289,15 @@ test_other_process() {
 # dash does not leave them as zombies meanwhile.
 test_vanishing() {
     for time in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        # shellcheck disable=SC2016,SC2086 # for bash; "busybox sh" is two words
+        # shellcheck disable=SC2016 # for bash
         output=$(bash -c 'sleep "$0" >/dev/null & "$@" $!' "$(printf '0.%02d' "$time")" \
-            $shell "$command" check --library "$library" 2>&1)
+            "$command" check --library "$library" 2>&1)
         expect "nothing but findings, or that there is no such process" [ -z "$(printf '%s\n' "$output" |
             grep -v -e '^ok ' -e '^warn ' -e '^FAIL ' -e '^duende-mlock: .*there is no such process' \
                 -e '^duende-mlock: process [0-9]* has ended' -e '^Try: ')" ]
     done
 }
 
-in_both_shells test_vanishing test_privileges test_library_and_program test_process test_unit test_unit_limit \
-    test_unit_surroundings test_other_process
+run_tests test_vanishing test_privileges test_library_and_program test_process test_unit test_unit_limit \
+    test_unit_surroundings test_unit_environment test_all_units test_other_process
 finish

@@ -3,18 +3,17 @@
 #
 # What the tests of the command share. Each test starts with
 #   . "$(dirname "$0")/common.sh"
-# calls in_both_shells with its functions, which run the command as mlock, and ends with finish.
+# calls run_tests with its functions, which run the command as mlock, and ends with finish.
 
 set -u
 
 here=$(cd -- "$(dirname "$0")" && pwd)
 library=${DUENDE_MLOCK_LIBRARY:-$here/../../build/preload/libduende_mlock_preload.so}
-command=${DUENDE_MLOCK_COMMAND:-$here/../../scripts/duende-mlock}
+command=${DUENDE_MLOCK_COMMAND:-$here/../../build/preload/command/duende-mlock}
 # The library under test knows no such variables, and shall find none.
 unset DUENDE_MLOCK_LIBRARY DUENDE_MLOCK_COMMAND LD_PRELOAD
 export LC_ALL=C
 
-shell=dash
 failures=0
 checks=0
 
@@ -51,30 +50,18 @@ need_for_all_users() {
     command=$scratch/${command##*/}
 }
 
-need dash busybox
-[ -r "$command" ] || skip "there is no command $command"
+[ -x "$command" ] || skip "there is no command $command"
 command=$(readlink -f "$command")
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
-printf 'dash\nbusybox sh\n' >"$scratch/shells"
-
-# Under busybox sh, the other tools are those of busybox as well.
-mkdir "$scratch/busybox"
-for tool in awk cat dd grep id ls mkdir mv od readlink sed sort stat tr; do
-    ln -s "$(command -v busybox)" "$scratch/busybox/$tool"
-done
-
-# The command under the shell of the moment, with $environment (NAME=VALUE...) besides. Sets output,
-# errors and status.
+# The command, with $environment (NAME=VALUE...) besides. Sets output, errors and status.
 environment=
 mlock() {
-    path=$PATH
-    [ "$shell" = dash ] || path=$scratch/busybox:$PATH
     # shellcheck disable=SC2086 # several words
-    env PATH="$path" $environment $shell "$command" "$@" >"$scratch/output" 2>"$scratch/errors"
+    env $environment "$command" "$@" >"$scratch/output" 2>"$scratch/errors"
     status=$?
     output=$(cat "$scratch/output")
     errors=$(cat "$scratch/errors")
@@ -82,7 +69,7 @@ mlock() {
 
 fail() {
     failures=$((failures + 1))
-    printf 'FAILED (%s): %s\n' "$shell" "$1"
+    printf 'FAILED: %s\n' "$1"
     printf '  status %s\n  output %s\n  errors %s\n' "${status-}" "${output-}" "${errors-}"
 }
 
@@ -115,12 +102,10 @@ $2
 "
 }
 
-# in_both_shells FUNCTION...
-in_both_shells() {
+# run_tests FUNCTION...
+run_tests() {
     for function; do
-        while read -r shell <&7; do
-            "$function"
-        done 7<"$scratch/shells"
+        "$function"
     done
 }
 

@@ -3,8 +3,10 @@
 # Completion offers what the command takes: each subcommand, and each option that its help names.
 . "$(dirname "$0")/common.sh"
 need bash
-completion=${DUENDE_MLOCK_COMPLETION:-$here/../../scripts/duende-mlock.bash-completion}
-[ -r "$completion" ] || skip "there is no completion $completion"
+completion=$scratch/completion
+"$command" completion bash >"$completion"
+! command -v shellcheck >/dev/null ||
+    expect "shellcheck finds nothing in it" shellcheck "$completion"
 
 # offer WORD...: what is offered for the last word
 offer() {
@@ -16,12 +18,13 @@ offer() {
     errors=$(cat "$scratch/errors")
 }
 
+subcommands='run attach unlock status check systemd docker compose podman kubernetes install completion'
 offer ''
-for subcommand in run status check systemd docker kubernetes; do
+for subcommand in $subcommands; do
     expect "the subcommand $subcommand" has_line "$output" "$subcommand"
 done
 
-for subcommand in run status check systemd docker kubernetes; do
+for subcommand in $subcommands; do
     mlock "$subcommand" --help
     # --[no-]x stands for --x and --no-x; one begins a line.
     options=$(printf '%s\n' "$output" | sed -n 's/^  \(--[^ ]*\).*/\1/p' |
@@ -46,4 +49,14 @@ expect "processes" has_line "$output" "$$"
 offer run --log off bas
 expect "commands" has_line "$output" bash
 expect "no errors" [ -z "$errors" ]
+for shell in zsh fish; do
+    output=$("$command" completion "$shell")
+    for option in --best-effort --no-children --swap-device --library-image; do
+        [ "$shell" = zsh ] || option="-l ${option#--}"
+        expect "$shell has $option" contains "$output" "$option"
+    done
+    ! command -v "$shell" >/dev/null || expect "$shell parses it" "$shell" -n - <<SCRIPT
+$output
+SCRIPT
+done
 finish

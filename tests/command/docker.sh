@@ -23,5 +23,5 @@ ENV LD_PRELOAD=$preload\${LD_PRELOAD:+:\$LD_PRELOAD}" ]
         "docker run --cap-add=IPC_LOCK --ulimit memlock=-1:-1 --oom-score-adj=-900 image-locked"
 }
 
-in_both_shells all
+run_tests all
 finish

@@ -27,12 +27,13 @@ assert "emptyDir" in volume
 assert init_mount["name"] == mount["name"] == volume["name"]
 assert mount["readOnly"] is True
 
-copy, library, command, target = init["command"]
-assert copy == "cp" and target == init_mount["mountPath"] + "/"
+command, verb, *library, target = init["command"]
+assert verb == "install" and target == init_mount["mountPath"]
+assert library in ([], ["--library", "/opt/other.so"])
 inside = lambda path: mount["mountPath"] + "/" + path.rsplit("/", 1)[1]
 environment = {entry["name"]: entry["value"] for entry in daemon["env"]}
 assert all(isinstance(value, str) for value in environment.values())
-assert environment.pop("LD_PRELOAD") == inside(library)
+assert environment.pop("LD_PRELOAD") == inside((library or ["/libduende_mlock_preload.so"])[-1])
 assert environment == dict(word.split("=", 1) for word in settings.split("|") if word), environment
 
 assert daemon["image"] == image
@@ -40,7 +41,7 @@ assert daemon["securityContext"]["runAsUser"] == 0
 assert daemon["securityContext"]["capabilities"]["add"] == capabilities.split()
 assert daemon["resources"]["requests"] == daemon["resources"]["limits"]
 for probe in "startupProbe", "readinessProbe":
-    assert daemon[probe]["exec"]["command"] == ["/bin/sh", inside(command), "status", "1"]
+    assert daemon[probe]["exec"]["command"] == [inside(command), "status", "1"]
 assert "livenessProbe" not in daemon
 EXAMINE
 
@@ -54,10 +55,10 @@ all() {
     mlock kubernetes
     examine Deployment locked-daemon daemon IPC_LOCK ''
     mlock kubernetes --daemonset --name swap-server --image place/server:2 --swap-device \
-        --required --only='a"b\c' --arenas 1
+        --required --only='a"b\c' --arenas 1 --library /opt/other.so
     examine DaemonSet swap-server place/server:2 "IPC_LOCK SYS_RESOURCE SYS_NICE" \
         'DUENDE_MLOCK_PROFILE=swap-device|DUENDE_MLOCK_REQUIRED=1|DUENDE_MLOCK_ONLY=a"b\c|DUENDE_MLOCK_ARENAS=1'
 }
 
-in_both_shells all
+run_tests all
 finish

@@ -13,7 +13,7 @@ exec $(command -v nbdkit) --unix "\$PLACE/socket" --pidfile "\$PLACE/pid" "\$@"
 NBDKIT
 cat >"$scratch/duende-mlock" <<COMMAND
 #!/bin/sh
-DUENDE_MLOCK_LIBRARY=$library exec dash "$command" "\$@"
+DUENDE_MLOCK_LIBRARY=$library exec "$command" "\$@"
 COMMAND
 chmod +x "$scratch/nbdkit" "$scratch/duende-mlock"
 PATH=$scratch:$PATH

@@ -23,8 +23,7 @@ run() {
 }
 
 test_place() {
-    # shellcheck disable=SC2086 # "busybox sh" is two words
-    $shell "$command" run --library "$library" "$probe" >"$scratch/output" 2>"$scratch/errors" &
+    "$command" run --library "$library" "$probe" >"$scratch/output" 2>"$scratch/errors" &
     wait $!
     status=$? output=$(cat "$scratch/output") errors=$(cat "$scratch/errors")
     expect "the PID stays" has_line "$output" "pid $!"
@@ -64,8 +63,7 @@ test_lock() {
     expect "a relative library is made absolute" \
         has_line "$output" "preload $scratch/lib/${library##*/}"
     cp "$command" "$library" "$scratch/lib/"
-    # shellcheck disable=SC2086
-    output=$($shell "$scratch/lib/${command##*/}" run "$probe" 2>&1)
+    output=$("$scratch/lib/${command##*/}" run "$probe" 2>&1)
     expect "the library beside the command is found" \
         has_line "$output" "preload $scratch/lib/${library##*/}"
     cd "$here" || exit
@@ -75,7 +73,7 @@ test_lock() {
 test_environment() {
     names='status=1 name=2 file=3 library=4 reason=5 command=6 value=7 output=8 shell=9 size=10'
     # shellcheck disable=SC2086
-    env -i PATH="$PATH" HOME=/ $names $shell "$command" run --library "$library" --log off env |
+    env -i PATH="$PATH" HOME=/ $names "$command" run --library "$library" --log off env |
         sort | grep -v -e '^_=' -e '^PWD=' -e '^SHLVL=' -e '^OLDPWD=' >"$scratch/after"
     # shellcheck disable=SC2086
     env -i PATH="$PATH" HOME=/ $names LD_PRELOAD="$library" DUENDE_MLOCK_LOG=off env |
@@ -137,5 +135,5 @@ such$(printf '\033')[31m"
         contains "$errors" "$scratch/no?such?[31m: not found"
 }
 
-in_both_shells test_place test_lock test_environment test_settings test_all_variables test_not_there
+run_tests test_place test_lock test_environment test_settings test_all_variables test_not_there
 finish

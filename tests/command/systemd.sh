@@ -112,6 +112,15 @@ test_surroundings() {
         drop_in no-exec
         has "NoExecPaths=$paths" "ExecPaths=$library"
     done
+    mkdir -p "$root/100% sure"
+    cp "$library" "$root/100% sure/"
+    mlock systemd --root "$root" --library "/100% sure/${library##*/}" rooted
+    has "a specifier and a blank in it" "BindReadOnlyPaths=\"/100%% sure/${library##*/}\""
+    mkdir -p "$root/etc/default"
+    echo 'LD_PRELOAD=/usr/lib/libother.so' >"$root/etc/default/files"
+    unit files.service 'EnvironmentFile=-/etc/default/files' 'ExecStart=/bin/cat'
+    drop_in files
+    expect "a file that counts for more" contains "$errors" "/etc/default/files sets LD_PRELOAD"
     mkdir -p "$root/bin"
     cp "$(command -v cat)" "$root/bin/setuid" && chmod u+s "$root/bin/setuid"
     unit setuid.service 'ExecStart=-/bin/setuid --option'
@@ -168,9 +177,9 @@ test_image() {
     cp "$scratch/output" "$scratch/absolute"
     has "the command is where it is" "#ExecStartPost=+/usr/bin/duende-mlock status \$MAINPID"
     mkdir "$image/opt" && cp "$command" "$image/opt/duende-mlock"
-    output=$($shell "$image/opt/duende-mlock" systemd --root "$image" plain)
+    output=$("$image/opt/duende-mlock" systemd --root "$image" plain)
     has "the command that runs counts first" "#ExecStartPost=+/opt/duende-mlock status \$MAINPID"
-    (cd "$scratch" && $shell "$command" systemd --root image plain) >"$scratch/relative"
+    (cd "$scratch" && "$command" systemd --root image plain) >"$scratch/relative"
     expect "a relative root" cmp -s "$scratch/absolute" "$scratch/relative"
     mlock systemd --root / --library "$library" no-such-unit
     has "the machine's own root" "#ExecStartPost=+$command status \$MAINPID"
@@ -196,7 +205,7 @@ test_install() {
     expect "without leaving anything" [ "$(ls -A "${file%/*}")" = "${file##*/}" ]
 }
 
-in_both_shells test_plain test_user test_bounding_set test_surroundings test_folders test_image \
+run_tests test_plain test_user test_bounding_set test_surroundings test_folders test_image \
     test_install
 
 # systemd's own opinion of the lines

@@ -13,7 +13,7 @@ usage_error() {
 }
 
 all() {
-    for subcommand in run status check systemd docker kubernetes; do
+    for subcommand in run attach unlock status check systemd docker compose podman kubernetes install; do
         mlock "$subcommand" --help
         expect "$subcommand has help" [ "$status:$errors" = 0: ]
         expect "its help is its own" contains "$output" "Usage: duende-mlock $subcommand"
@@ -23,7 +23,7 @@ all() {
     expect "the command has help" [ "$status:$errors" = 0: ]
     usage_error
     usage_error no-such-subcommand
-    for subcommand in run systemd docker; do
+    for subcommand in run attach unlock systemd docker compose podman install; do
         usage_error "$subcommand"
     done
     usage_error check one two
@@ -32,6 +32,12 @@ all() {
     usage_error systemd foo.socket
     usage_error docker 'a b'
     usage_error kubernetes operand
+    usage_error compose 'a b'
+    usage_error podman 'a b'
+    usage_error completion csh
+    usage_error check --all true
+    usage_error run --on-fault --populate true
+    usage_error status --watch 0
     usage_error kubernetes --name Upper
     usage_error check no-such-command-anywhere
     for option in fork=never log=loud realtime=100 realtime=-1 realtime=x arenas=0 arenas=x only= \
@@ -44,5 +50,5 @@ all() {
     done
 }
 
-in_both_shells all
+run_tests all
 finish

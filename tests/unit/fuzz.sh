@@ -28,9 +28,12 @@ fi
 for source in "$root"/preload/*.cpp; do
   compile fuzzer-no-link -c "$source" -o "$work/$(basename "$source" .cpp).o"
 done
+for parser in elf file process text unit; do
+  compile fuzzer-no-link -c "$root/preload/command/$parser.cpp" -o "$work/$parser.o"
+done
 ar rcs "$work/shim.a" "$work"/*.o
 
-for target in fuzz_settings fuzz_maps; do
+for target in fuzz_settings fuzz_maps fuzz_command; do
   compile fuzzer "$here/$target.cpp" "$work/shim.a" -o "$work/$target"
   mkdir "$work/$target.corpus"
   if ! "$work/$target" -max_total_time="$duration" -max_len=8192 -timeout=5 -print_final_stats=1 \

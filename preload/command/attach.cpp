@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// attach, unlock: a lock taken or given back in a process that runs, by one of its threads, which
+// is stopped for a moment.
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "../kernel.hpp"
+#include "file.hpp"
+#include "outside.hpp"
+#include "process.hpp"
+#include "subcommands.hpp"
+#include "unit.hpp"
+
+namespace duende::mlock::command {
+
+namespace {
+
+using preload::LogLevel;
+using preload::MemlockLimit;
+using preload::Settings;
+
+constexpr int kPrSetIoFlusher = 57;  // Linux 5.6
+constexpr int kPatience = 5000;      // ms until a thread that does not stop is let be
+
+// ---- which thread
+
+/// The less its program notices of a stop, the better: what the kernel restarts by itself, then
+/// what runs, then what answers EINTR to any stop (signal(7), "Interruption of system calls and
+/// library functions by stop signals"), then what may not stop for long.
+enum class Disturbance : unsigned char { none, little, some, stuck, ended };
+
+Disturbance disturbance(pid_t pid, pid_t thread) {
+  const std::string folder = format("/proc/{}/task/{}/", pid, thread);
+  const std::string stat = read_or_empty(folder + "stat");
+  const auto name_end = stat.rfind(") ");
+  const char state = name_end == stat.npos ? 'X' : stat[name_end + 2];
+  if (state == 'Z' || state == 'X') {
+    return Disturbance::ended;
+  }
+  if (state == 'D') {
+    return Disturbance::stuck;
+  }
+  const std::string call = read_or_empty(folder + "syscall");
+  const auto waits_in = number(call.substr(0, call.find(' ')));
+  if (!waits_in) {
+    return Disturbance::little;
+  }
+  const auto end = std::end(kNotRestarted);
+  return std::find(std::begin(kNotRestarted), end, *waits_in) != end ? Disturbance::some
+                                                                     : Disturbance::none;
+}
+
+/// Looked at once: they go on changing.
+std::vector<pid_t> least_disturbed_first(pid_t pid) {
+  std::vector<std::pair<Disturbance, pid_t>> order;
+  for (const pid_t thread : numbers_in(in_proc(pid, "task"))) {
+    order.emplace_back(disturbance(pid, thread), thread);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<pid_t> threads;
+  for (const auto& [key, thread] : order) {
+    if (key != Disturbance::ended) {
+      threads.push_back(thread);
+    }
+  }
+  return threads;
+}
+
+// ---- in a thread
+
+enum class Answer : unsigned char { done, busy, refused };
+
+/// Stops one thread, has `act` make calls in it, and lets it go on as if nothing had been.
+template <class Act>
+Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
+  Thread thread(id);
+  const auto status = read_status(pid);
+  const bool filtered = status && status->seccomp != 0;
+  if (!thread.seize(filtered ? kSuspendSeccomp : 0)) {
+    const int error = errno;
+    why =
+        status && status->tracer != 0
+            ? format("it is traced by {} already; fix: end that first", status->tracer)
+        : filtered && error == EPERM
+            ? "it has a seccomp filter, which may kill it for the call; fix: CAP_SYS_ADMIN, and no "
+              "filter on this process"
+        : error == EPERM ? "ptrace(2) is not permitted; fix: ask as root, with CAP_SYS_PTRACE"
+                         : std::strerror(error);
+    return error == ESRCH ? Answer::busy : Answer::refused;
+  }
+  why = "it has ended, or no thread of it stops";
+  if (!thread.interrupt()) {
+    return Answer::busy;
+  }
+  Stop stop = thread.wait(kPatience);
+  while (stop.kind == Stop::Kind::signal) {
+    thread.pass_on(stop);
+    stop = thread.wait(kPatience);
+  }
+  if (stop.kind != Stop::Kind::event) {
+    return Answer::busy;  // the end of this process detaches
+  }
+  if (thread.hold()) {
+    act(thread);
+  }
+  return thread.put_back() && thread.detach() ? Answer::done : Answer::busy;
+}
+
+template <class Act>
+bool in_any_thread(pid_t pid, std::string& why, Act act) {
+  for (const pid_t thread : least_disturbed_first(pid)) {
+    const Answer answer = in_thread(pid, thread, why, act);
+    if (answer != Answer::busy) {
+      return answer == Answer::done;
+    }
+  }
+  return false;
+}
+
+// ---- one process
+
+MemlockLimit limit_of(pid_t pid, bool raise) {
+  const rlimit infinite = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+  rlimit limit = {};
+  if (raise && ::prlimit(pid, RLIMIT_MEMLOCK, &infinite, nullptr) != 0 &&
+      ::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    ::prlimit(pid, RLIMIT_MEMLOCK, &limit, nullptr);
+  }
+  if (::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) != 0) {
+    limit = {};
+  }
+  return {.soft = limit.rlim_cur, .hard = limit.rlim_max, .exempt = false};
+}
+
+/// IO flusher and SCHED_RR are set thread by thread.
+bool set_reclaim(pid_t pid, const Settings& settings) {
+  bool all = true;
+  for (const pid_t thread : numbers_in(in_proc(pid, "task"))) {
+    if (settings.realtime != 0) {
+      const sched_param priority = {.sched_priority = settings.realtime};
+      all &= ::sched_setscheduler(thread, SCHED_RR, &priority) == 0;
+    }
+    if (settings.io_flusher) {
+      std::string why;
+      std::optional<long> answer;
+      (void)in_thread(pid, thread, why,
+                      [&](Thread& held) { answer = held.call(Call::prctl, kPrSetIoFlusher, 1); });
+      all &= answer == 0;
+    }
+  }
+  return all;
+}
+
+/// Locks or unlocks, says so, and whether it is as asked.
+bool change(pid_t pid, bool unlock, const Settings& settings) {
+  const std::string name = read_status(pid).value_or(ProcessStatus()).name;
+  const MemlockLimit limit = limit_of(pid, !unlock && settings.raise_limit);
+  const auto plan = plan_from_outside(settings, limit);
+  OutsideOutcome outcome;
+  std::string why;
+  const bool made = in_any_thread(pid, why, [&](Thread& thread) {
+    if (unlock) {
+      outcome.locked = thread.call(Call::munlockall) != 0;
+    } else {
+      outcome = lock_held(thread, plan);
+    }
+  });
+  const bool done = made && outcome.locked != unlock;
+  if (!made) {
+    say(settings, LogLevel::error, pid, name,
+        format("not {}: {}", unlock ? "unlocked" : "locked", why));
+  } else if (unlock) {
+    say(settings, LogLevel::info, pid, name, done ? "unlocked" : "not unlocked: munlockall failed");
+  } else {
+    say(settings, done ? LogLevel::info : LogLevel::error, pid, name,
+        describe(outcome, plan, settings, limit, pid));
+  }
+  if (!done || unlock) {
+    return done;
+  }
+  if (plan.current_onfault) {
+    make_code_resident(pid);  // with the process running, as it may have to read its own pages
+  }
+  if (!set_reclaim(pid, settings)) {
+    say(settings, LogLevel::error, pid, name,
+        "IO_FLUSHER or REALTIME does not hold in each thread; fix: give it CAP_SYS_RESOURCE and "
+        "CAP_SYS_NICE");
+    return false;
+  }
+  return true;
+}
+
+// ---- all of them
+
+/// Before anything is stopped that this process's own pages, or their reclaim, may have to wait
+/// for.
+void become_independent() {
+  (void)limit_of(0, true);
+  const bool capped = preload::read_memlock_limit(preload::kSystemKernel).capped();
+  ::mlockall(capped ? MCL_CURRENT : MCL_CURRENT | MCL_FUTURE);
+  ::prctl(kPrSetIoFlusher, 1, 0, 0, 0);
+  if (const Descriptor score = open_file("/proc/self/oom_score_adj", O_WRONLY); score.is_open()) {
+    (void)!::write(score.number(), "-1000", 5);
+  }
+  // What is stopped waits for this process, and not the other way round.
+  const sched_param priority = {.sched_priority = 1};
+  ::sched_setscheduler(0, SCHED_FIFO, &priority);
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);  // nothing but SIGKILL ends it halfway
+}
+
+pid_t find_process(const std::string& target) {
+  auto pid = number(target);
+  if (!pid) {
+    pid = static_cast<unsigned>(
+        running_process(target.ends_with(".service") ? target : target + ".service"));
+  }
+  const auto status = read_status(static_cast<pid_t>(*pid));
+  if (!status || !status->charged) {
+    throw Failure(1, format("{}: no such process runs here, or it is the kernel's; name a PID or a "
+                            "unit that runs",
+                            target));
+  }
+  return static_cast<pid_t>(*pid);
+}
+
+bool change_tree(pid_t pid, bool unlock, const Settings& settings) {
+  constexpr int kPasses = 10;
+  bool all = true;
+  // A child that was forked between the look and the lock shows up in the next pass.
+  std::vector<pid_t> seen;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    auto tree = descendants_of(pid, all_processes());
+    tree.insert(tree.begin(), pid);
+    bool news = false;
+    for (const pid_t member : tree) {
+      const auto status = read_status(member);
+      const bool known = std::find(seen.begin(), seen.end(), member) != seen.end();
+      if (status && status->charged && !known) {
+        news = true;
+        seen.push_back(member);
+        all &= change(member, unlock, settings) || !read_status(member);
+      }
+    }
+    if (!news) {
+      break;
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+int attach(const AttachOptions& options) {
+  put_into_environment(options.settings);
+  const Settings settings = preload::read_settings(preload::Environment(environ)).settings;
+  std::vector<pid_t> processes;
+  for (const std::string& target : options.targets) {
+    processes.push_back(find_process(target));
+  }
+  become_independent();
+  bool all = true;
+  for (const pid_t pid : processes) {
+    all &= options.tree ? change_tree(pid, options.unlock, settings)
+                        : change(pid, options.unlock, settings);
+  }
+  return all ? 0 : 1;
+}
+
+}  // namespace duende::mlock::command

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// docker, compose, podman: what has an image or a service run locked.
+#include <cstdio>
+
+#include "image.hpp"
+#include "library.hpp"
+
+namespace duende::mlock::command {
+
+void need_image_name(const std::string& name) {
+  constexpr std::string_view kBytes =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/:@-";
+  if (name.empty() || !consists_of(name, kBytes)) {
+    usage_error(format("'{}' is not the name of an image", name));
+  }
+}
+
+std::string library_for_image(const GivenSettings& settings) {
+  std::string library = locate_library(settings.library);
+  if (const auto obstacle = library_obstacle(library)) {
+    warn(obstacle->text());
+  }
+  return library;
+}
+
+std::string library_in_image() { return format("{}/{}", kImageFolder, kLibraryName); }
+
+std::string run_flags(const GivenSettings& settings) {
+  return format("{} --ulimit memlock=-1:-1 --oom-score-adj={}",
+                join(settings.capabilities("--cap-add="), " "), settings.oom_score());
+}
+
+namespace {
+
+void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+constexpr std::string_view kFlags =
+    "# --cap-add=IPC_LOCK  root in the container may lock beyond any limit\n"
+    "# --ulimit memlock    other users may lock without a limit: the capability is not for them\n"
+    "# --oom-score-adj     locked memory makes the daemon a likelier victim when memory runs out\n"
+    "# --cap-add=...       more of these are what the IO flusher (SYS_RESOURCE), SCHED_RR "
+    "(SYS_NICE) need\n";
+
+}  // namespace
+
+int docker(const ImageOptions& options) {
+  need_image_name(options.image);
+  const std::string library = library_for_image(options.settings);
+  const std::string_view name = base_name(options.image);
+  const std::string locked = format("{}-locked", name.substr(0, name.find_first_of("@:")));
+  std::string text = format(
+      "# Build, in the folder that this Dockerfile is in:\n"
+      "#   install -m 644 {0} {1}\n"
+      "#   docker build -t {2} .\n"
+      "# Run:\n"
+      "#   docker run {3} {2}\n"
+      "{4}"
+      "FROM {5}\n"
+      "# The same file serves images with glibc and with musl.\n"
+      "COPY {1} {6}\n",
+      library, kLibraryName, locked, run_flags(options.settings), kFlags, options.image,
+      library_in_image());
+  for (const Setting& setting : options.settings.all) {
+    text += format("ENV {}={}\n", setting.name, quote(setting.value, "$"));
+  }
+  text += format(
+      "# Last, so that what RUN starts is not locked. What the image preloads already "
+      "stays.\nENV LD_PRELOAD={}${{LD_PRELOAD:+:$LD_PRELOAD}}\n",
+      library_in_image());
+  print(text);
+  return 0;
+}
+
+int compose(const ImageOptions& options) {
+  constexpr std::string_view kBytes =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  if (options.image.empty() || !consists_of(options.image, kBytes)) {
+    usage_error(format("'{}' is not the name of a service", options.image));
+  }
+  const std::string library = library_for_image(options.settings);
+  std::string text = format(
+      "# compose.locked.yaml; beside the file that the service is in, whose image stays as it is:\n"
+      "#   docker compose -f compose.yaml -f compose.locked.yaml up\n"
+      "services:\n"
+      "  {}:\n"
+      "    # Root in the container may lock beyond any limit; other users may by the limit.\n"
+      "    cap_add: [{}]\n"
+      "    ulimits:\n"
+      "      memlock: {{soft: -1, hard: -1}}\n"
+      "    # Locked memory makes the daemon a likelier victim when memory runs out.\n"
+      "    oom_score_adj: {}\n"
+      "    volumes:\n"
+      "      - {}\n"
+      "    environment:\n"
+      "      LD_PRELOAD: {}\n",
+      options.image, join(options.settings.capabilities(), ", "), options.settings.oom_score(),
+      quote(format("{}:{}:ro", library, library_in_image())), quote(library_in_image()));
+  for (const Setting& setting : options.settings.all) {
+    // A dollar sign is doubled, as Compose puts variables in the place of others.
+    std::string value;
+    for (const char byte : setting.value) {
+      value.append(byte == '$' ? 2 : 1, byte);
+    }
+    text += format("      {}: {}\n", setting.name, quote(value));
+  }
+  print(text);
+  return 0;
+}
+
+int podman(const ImageOptions& options) {
+  need_image_name(options.image);
+  const std::string library = library_for_image(options.settings);
+  const std::string_view base = base_name(options.image);
+  const std::string_view name = base.substr(0, base.find_first_of("@:"));
+  std::string variables;
+  std::string lines;
+  for (const Setting& setting : options.settings.all) {
+    const std::string word = quote(setting.name + '=' + setting.value);
+    variables += format(" --env {}", word);
+    lines += format("Environment={}\n", word);
+  }
+  print(format(
+      "# Once, from the command line. Rootless, the limit is the user's own (limits.conf):\n"
+      "# leave --ulimit and --oom-score-adj out.\n"
+      "#   podman run {0} --volume {1}:{2}:ro --env LD_PRELOAD={2}{3} {4}\n"
+      "#\n"
+      "# As a service (Podman 4.4): /etc/containers/systemd/{5}.container\n"
+      "[Unit]\n"
+      "Description={4}, with its memory locked\n"
+      "\n"
+      "[Container]\n"
+      "Image={4}\n"
+      "# The library is taken from here; the image stays as it is.\n"
+      "Volume={1}:{2}:ro\n"
+      "Environment=LD_PRELOAD={2}\n"
+      "{6}"
+      "# Root in the container may lock beyond any limit; other users may by the limit.\n"
+      "AddCapability={7}\n"
+      "PodmanArgs=--ulimit memlock=-1:-1 --oom-score-adj={8}\n"
+      "\n"
+      "[Service]\n"
+      "# What the container may be given at most.\n"
+      "LimitMEMLOCK=infinity\n"
+      "\n"
+      "[Install]\n"
+      "WantedBy=multi-user.target\n",
+      run_flags(options.settings), library, library_in_image(), variables, options.image, name,
+      lines, join(options.settings.capabilities("CAP_"), " "), options.settings.oom_score()));
+  return 0;
+}
+
+}  // namespace duende::mlock::command

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "elf.hpp"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "file.hpp"
+
+namespace duende::mlock::command {
+
+namespace {
+
+/// Numbers in the byte order of the file; 0 beyond its end.
+class Fields {
+ public:
+  Fields(std::string_view file, bool little_endian) noexcept
+      : file_(file), little_endian_(little_endian) {}
+
+  [[nodiscard]] std::uint64_t at(std::uint64_t offset, std::size_t size) const noexcept {
+    if (offset > file_.size() || size > file_.size() - offset) {
+      return 0;
+    }
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      const std::size_t byte = little_endian_ ? size - 1 - i : i;
+      value = value << 8 | static_cast<unsigned char>(file_[offset + byte]);
+    }
+    return value;
+  }
+  [[nodiscard]] std::string_view text(std::uint64_t offset, std::uint64_t size) const noexcept {
+    return offset > file_.size() ? "" : file_.substr(offset, size);
+  }
+
+ private:
+  std::string_view file_;
+  bool little_endian_;
+};
+
+/// How it is linked, as the program headers say. Sizes and places are of elf(5).
+void read_segments(ElfFacts& facts, const Fields& fields) {
+  const bool wide = facts.bits == 64;
+  const std::uint64_t table = wide ? fields.at(32, 8) : fields.at(28, 4);
+  const std::uint64_t size = fields.at(wide ? 54 : 42, 2);
+  const std::uint64_t count = fields.at(wide ? 56 : 44, 2);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t header = table + i * size;
+    const std::uint64_t type = fields.at(header, 4);
+    if (type == PT_DYNAMIC && facts.linking == Linking::is_static) {
+      facts.linking = Linking::static_pie;
+    } else if (type == PT_INTERP) {
+      facts.linking = Linking::dynamic;
+      const auto place = wide ? fields.at(header + 8, 8) : fields.at(header + 4, 4);
+      const auto length = wide ? fields.at(header + 32, 8) : fields.at(header + 16, 4);
+      const auto path = fields.text(place, length);
+      facts.interpreter = path.substr(0, path.find('\0'));
+    }
+  }
+}
+
+std::string machine_name(unsigned machine) {
+  switch (machine) {
+    case EM_386: return "i386";
+    case EM_MIPS: return "MIPS";
+    case EM_PPC: return "PowerPC";
+    case EM_PPC64: return "PowerPC64";
+    case EM_S390: return "S/390";
+    case EM_ARM: return "ARM";
+    case EM_X86_64: return "x86-64";
+    case EM_AARCH64: return "AArch64";
+    case EM_RISCV: return "RISC-V";
+    case 258: return "LoongArch";
+    default: return format("ELF machine {}", machine);
+  }
+}
+
+}  // namespace
+
+std::optional<ElfFacts> parse_elf(std::string_view file) {
+  if (file.size() < sizeof(Elf32_Ehdr) || !file.starts_with(ELFMAG)) {
+    return std::nullopt;
+  }
+  ElfFacts facts;
+  facts.bits = file[EI_CLASS] == ELFCLASS32 ? 32 : 64;
+  facts.little_endian = file[EI_DATA] == ELFDATA2LSB;
+  const Fields fields(file, facts.little_endian);
+  facts.machine = static_cast<unsigned>(fields.at(18, 2));
+  read_segments(facts, fields);
+  return facts;
+}
+
+std::optional<ElfFacts> read_elf(const std::string& path) {
+  const auto status = status_of(path);
+  const Descriptor file = open_file(path, O_RDONLY);
+  if (!file.is_open() || !status || !S_ISREG(status->st_mode) || status->st_size <= 0) {
+    return std::nullopt;
+  }
+  const auto size = static_cast<std::size_t>(status->st_size);
+  void* const bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  if (bytes == MAP_FAILED) {
+    return std::nullopt;
+  }
+  auto facts = parse_elf({static_cast<const char*>(bytes), size});
+  ::munmap(bytes, size);
+  return facts;
+}
+
+std::string architecture(const ElfFacts& facts) {
+  return format("{} ({} bits, {} endian)", machine_name(facts.machine), facts.bits,
+                facts.little_endian ? "little" : "big");
+}
+
+}  // namespace duende::mlock::command

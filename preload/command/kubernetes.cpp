@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// kubernetes: a manifest, in which an init container lays the library out for the daemon's.
+#include <cstdio>
+
+#include "image.hpp"
+#include "library.hpp"
+
+namespace duende::mlock::command {
+
+namespace {
+
+void need_name(const std::string& name) {
+  if (name.empty() || name.front() == '-' || name.back() == '-' ||
+      !consists_of(name, "abcdefghijklmnopqrstuvwxyz0123456789-")) {
+    usage_error(format("'{}' is not a name that Kubernetes takes", name));
+  }
+}
+
+// {0} kind, {1} name, {2} the library's image, {3} the library there, {4} the daemon's image
+constexpr const char kTop[] = R"(# What Kubernetes cannot give, and what follows:
+# - A memlock limit. The capability IPC_LOCK takes its place while the daemon is root; one that
+#   drops root keeps what is locked by then, and its new memory is not (the library says so).
+# - Capabilities for other users than root. With another runAsUser, the limit that the container
+#   runtime of the node has is all there is (LimitMEMLOCK=infinity in the runtime's unit).
+apiVersion: apps/v1
+kind: {0}
+metadata:
+  name: {1}
+spec:
+  selector:
+    matchLabels:
+      app: {1}
+  template:
+    metadata:
+      labels:
+        app: {1}
+    spec:
+      initContainers:
+        # Nothing but the command and the library has to be in this image:
+        #   FROM scratch
+        #   COPY duende-mlock libduende_mlock_preload.so /usr/local/bin/
+        - name: duende-mlock
+          image: {2}
+          command: [/usr/local/bin/duende-mlock, install{3}, /duende-mlock]
+          volumeMounts:
+            - name: duende-mlock
+              mountPath: /duende-mlock
+      containers:
+        - name: daemon
+          image: {4}
+          env:
+            - name: LD_PRELOAD
+              value: "/duende-mlock/{5}"
+)";
+
+// {0} capabilities
+constexpr const char kBottom[] = R"(          securityContext:
+            runAsUser: 0
+            capabilities:
+              # Where the daemon drops root, the probes need SYS_PTRACE here as well: what cannot be
+              # seen does not count as locked.
+              add: [{0}]
+          # Locked memory counts in full. Requests that equal the limits make the pod "Guaranteed",
+          # which the OOM killer takes last.
+          resources:
+            requests: {{cpu: 500m, memory: 256Mi}}
+            limits: {{cpu: 500m, memory: 256Mi}}
+          # Not started until all processes of the container are locked; not ready while one is not.
+          # No livenessProbe: it would restart a daemon that others swap to. The image needs no shell.
+          # With shareProcessNamespace, put the daemon's name in the place of the 1.
+          startupProbe:
+            exec:
+              command: &status [/duende-mlock/duende-mlock, status, "1"]
+            periodSeconds: 2
+            failureThreshold: 30
+          readinessProbe:
+            exec:
+              command: *status
+            periodSeconds: 60
+            timeoutSeconds: 5
+          volumeMounts:
+            - name: duende-mlock
+              mountPath: /duende-mlock
+              readOnly: true
+      volumes:
+        - name: duende-mlock
+          emptyDir:
+            sizeLimit: 4Mi
+)";
+
+}  // namespace
+
+int kubernetes(const KubernetesOptions& options) {
+  need_image_name(options.image);
+  need_image_name(options.library_image);
+  need_name(options.name);
+  const std::string& library = options.settings.library;  // there, not here
+  std::string text =
+      format(kTop, options.daemonset ? "DaemonSet" : "Deployment", options.name,
+             options.library_image, library.empty() ? "" : ", --library, " + quote(library),
+             options.image, library.empty() ? kLibraryName : base_name(library));
+  for (const Setting& setting : options.settings.all) {
+    text += format("            - name: {}\n              value: {}\n", setting.name,
+                   quote(setting.value));
+  }
+  text += format(kBottom, join(options.settings.capabilities(), ", "));
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+}  // namespace duende::mlock::command

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "library.hpp"
+
+#include <sys/auxv.h>
+
+#include "elf.hpp"
+#include "file.hpp"
+
+namespace duende::mlock::command {
+
+namespace {
+
+Words candidates(const std::string& root) {
+  const auto slash = own_path().rfind('/');
+  const std::string here = own_path().substr(0, slash);
+  Words folders = {here, here.substr(0, here.rfind('/'))};
+  Words paths;
+  for (const std::string& folder : folders) {
+    paths.push_back(format("{}/{}", folder, kLibraryName));
+  }
+  paths.emplace_back(DUENDE_MLOCK_INSTALLED_LIBRARY);
+  paths.push_back(format("{}/{}", kImageFolder, kLibraryName));
+  for (const std::string& folder : names_in(root + "/usr/lib")) {
+    paths.push_back(format("/usr/lib/{}/{}", folder, kLibraryName));
+  }
+  return paths;
+}
+
+}  // namespace
+
+std::string own_path() {
+  // Without /proc, as it was executed.
+  static const std::string path =
+      read_link("/proc/self/exe").value_or(reinterpret_cast<const char*>(::getauxval(AT_EXECFN)));
+  return path;
+}
+
+std::string locate_library(const std::string& said, const std::string& root) {
+  if (!said.empty()) {
+    return said.front() == '/' ? said : format("{}/{}", current_folder(), said);
+  }
+  for (const std::string& path : candidates(root)) {
+    if (exists(root + path)) {
+      return path;
+    }
+  }
+  return DUENDE_MLOCK_INSTALLED_LIBRARY;
+}
+
+std::optional<Obstacle> library_obstacle(const std::string& library, const std::string& root) {
+  const auto obstacle = [](std::string cause, std::string remedy) {
+    return Obstacle{Obstacle::Way::foreign, std::move(cause), std::move(remedy)};
+  };
+  if (library.find_first_of(": \t\n$") != library.npos) {
+    return obstacle(
+        "the library's path holds a space, a colon or a dollar sign, which LD_PRELOAD "
+        "does not take: " +
+            library,
+        "put it where the path has none");
+  }
+  const std::string file = root + library;
+  if (!is_file(file)) {
+    return obstacle(format("there is no library {}{}{}", library, root.empty() ? "" : " in ", root),
+                    "install it, or say with --library PATH where it is");
+  }
+  if (!is_readable(file)) {
+    return obstacle(format("the library {} cannot be read", library),
+                    "make it readable (chmod a+r), and the way to it (a+x)");
+  }
+  if (!read_elf(file)) {
+    return obstacle(format("the library {} is not an ELF file", library),
+                    "install it again, or name another: --library PATH");
+  }
+  return std::nullopt;
+}
+
+}  // namespace duende::mlock::command

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A lock from outside: a plan carried out in a process that is stopped.
+#pragma once
+
+#include "../plan.hpp"
+#include "text.hpp"
+#include "thread.hpp"
+
+namespace duende::mlock::command {
+
+/// The library's plan, with nothing taken for granted that only the library follows: a capability
+/// that carries the lock, and goes.
+[[nodiscard]] preload::LockPlan plan_from_outside(const preload::Settings& settings,
+                                                  preload::MemlockLimit limit);
+
+struct OutsideOutcome {
+  bool locked = false;
+  std::uint64_t charged = 0;  // VmLck, bytes
+  int error = 0;              // of mlockall; 0 if it could not be called, or had no effect
+  int flags = 0;
+};
+/// mlockall in a thread that is held, read back from /proc.
+[[nodiscard]] OutsideOutcome lock_held(Thread& thread, const preload::LockPlan& plan);
+
+/// Reads a byte of each page of the process's code, which has the page mapped there.
+void make_code_resident(pid_t pid);
+
+/// What is locked how, or the cause and the fix.
+[[nodiscard]] std::string describe(const OutsideOutcome& outcome, const preload::LockPlan& plan,
+                                   const preload::Settings& settings,
+                                   const preload::MemlockLimit& limit, pid_t pid);
+
+/// A line as the library would write it for that process.
+void say(const preload::Settings& settings, preload::LogLevel level, pid_t pid,
+         std::string_view name, std::string_view text);
+
+/// Has a tracer wait for the program that this process is about to execute.
+struct Watch {
+  preload::Settings settings;
+  preload::MemlockLimit limit;
+  std::string name;
+  std::string cause;        // why from outside
+  unsigned executions = 1;  // the last of so many is the program
+  bool verify = false;      // at its entry point, and only if it is not locked by then
+  bool dynamic = false;     // a loader maps more than is there at first
+  bool musl = false;        // whose loader runs the library later
+};
+/// Empty, or why it cannot be traced.
+[[nodiscard]] std::string watch_next_program(const Watch& watch);
+
+}  // namespace duende::mlock::command

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "process.hpp"
+
+#include <algorithm>
+
+#include "file.hpp"
+#include "library.hpp"
+
+namespace duende::mlock::command {
+
+namespace {
+
+/// `KEY: VALUE` in two, without the blanks around the value.
+std::pair<std::string_view, std::string_view> field(std::string_view line) {
+  const auto colon = line.find(':');
+  return colon == line.npos ? std::pair(line, std::string_view())
+                            : std::pair(line.substr(0, colon), trim(line.substr(colon + 1)));
+}
+
+std::optional<std::uint64_t> kib(std::string_view value) {
+  const auto count = number(value.substr(0, value.find(' ')));
+  return count ? std::optional<std::uint64_t>(*count * 1024) : std::nullopt;
+}
+
+/// The kernel writes a newline and a backslash in a name as two characters.
+std::string unescape(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) {
+      out += text[++i] == 'n' ? '\n' : '\\';
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+bool has_flag(std::string_view flags, std::string_view wanted) {
+  for (; flags.size() >= 2; flags.remove_prefix(std::min<std::size_t>(3, flags.size()))) {
+    if (flags.substr(0, 2) == wanted) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// What mlockall(2) passes over: I/O, raw pages, kernel pages, huge pages, droppable ones.
+bool cannot_be_locked(std::string_view flags) {
+  return has_flag(flags, "io") || has_flag(flags, "pf") || has_flag(flags, "de") ||
+         has_flag(flags, "mm") || has_flag(flags, "ht") || has_flag(flags, "dp");
+}
+
+void count_mapping(Mappings& mappings, std::uint64_t size, bool special, std::string_view flags) {
+  if (has_flag(flags, "lo")) {
+    ++mappings.locked;
+    // Kernels before smaps knew the name show on-fault as a flag without one.
+    mappings.on_fault += has_flag(flags, "lf") || has_flag(flags, "??") ? 1 : 0;
+  } else if (!special && !cannot_be_locked(flags)) {
+    ++mappings.open;
+    mappings.open_size += size;
+  }
+}
+
+bool is_library_line(std::string_view line) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (line.ends_with(kDeleted)) {
+    line.remove_suffix(kDeleted.size());
+  }
+  return line.ends_with(kLibraryName) && line.size() > kLibraryName.size() &&
+         line[line.size() - kLibraryName.size() - 1] == '/';
+}
+
+/// PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE are what PR_SET_IO_FLUSHER sets.
+constexpr std::uint64_t kIoFlusher = 0x180000;
+
+}  // namespace
+
+std::string in_proc(pid_t pid, std::string_view name) { return format("/proc/{}/{}", pid, name); }
+
+ProcessStatus parse_status(std::string_view text) {
+  ProcessStatus status;
+  for (const std::string_view line : split(text, '\n')) {
+    const auto [key, value] = field(line);
+    const auto count = [text = value](int base) { return number(text, base).value_or(0); };
+    if (key == "Name") {
+      // A name may begin or end with blanks: behind the tab it is whole.
+      status.name = unescape(line.substr(std::min<std::size_t>(6, line.size())));
+    } else if (key == "State") {
+      status.state = value.empty() ? '?' : value[0];
+    } else if (key == "PPid") {
+      status.parent = static_cast<pid_t>(count(10));
+    } else if (key == "TracerPid") {
+      status.tracer = static_cast<pid_t>(count(10));
+    } else if (key == "VmSize") {
+      status.size = kib(value);
+    } else if (key == "VmLck") {
+      status.charged = kib(value);
+    } else if (key == "VmRSS") {
+      status.resident = kib(value);
+    } else if (key == "VmSwap") {
+      status.swapped = kib(value);
+    } else if (key == "CapEff") {
+      status.effective = count(16);
+    } else if (key == "CapBnd") {
+      status.bounding = count(16);
+    } else if (key == "Seccomp") {
+      status.seccomp = static_cast<int>(count(10));
+    }
+  }
+  return status;
+}
+
+std::optional<ProcessStatus> read_status(pid_t pid) {
+  const auto text = read_file(in_proc(pid, "status"));
+  return text ? std::optional(parse_status(*text)) : std::nullopt;
+}
+
+Mappings parse_smaps(std::string_view text) {
+  Mappings mappings;
+  std::uint64_t size = 0;
+  bool special = false;
+  for (const std::string_view line : split(text, '\n')) {
+    const auto [key, value] = field(line);
+    if (key == "Rss") {
+      size = kib(value).value_or(0);
+    } else if (key == "VmFlags") {
+      count_mapping(mappings, size, special, value);
+    } else if (!key.empty() && (key[0] < 'A' || key[0] > 'Z')) {  // BEGIN-END RIGHTS ...
+      special = line.ends_with("[vsyscall]");
+      mappings.library |= is_library_line(line);
+    }
+  }
+  return mappings;
+}
+
+bool maps_library(std::string_view maps) {
+  const auto lines = split(maps, '\n');
+  return std::any_of(lines.begin(), lines.end(), is_library_line);
+}
+
+std::optional<Limits> read_limits(pid_t pid) {
+  for (const std::string_view line : split(read_or_empty(in_proc(pid, "limits")), '\n')) {
+    if (const auto values = after(line, "Max locked memory")) {
+      const auto words = words_of(*values);
+      if (words.size() >= 2) {
+        const auto limit = [](std::string_view word) -> std::optional<std::uint64_t> {
+          return word == "unlimited" ? std::nullopt : number(word);
+        };
+        return Limits{limit(words[0]), limit(words[1])};
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+Threads read_threads(pid_t pid) {
+  Threads threads;
+  for (const pid_t thread : numbers_in(in_proc(pid, "task"))) {
+    const std::string text = read_or_empty(format("/proc/{}/task/{}/stat", pid, thread));
+    // Its name, in brackets, can hold spaces, newlines and brackets.
+    const auto fields = words_of(std::string_view(text).substr(text.rfind(')') + 1));
+    if (text.empty() || fields.size() < 38) {
+      continue;
+    }
+    const auto flags = number(fields[6]).value_or(0);
+    const auto priority = static_cast<unsigned>(number(fields[37]).value_or(0));
+    threads.flushers += (flags & kIoFlusher) == kIoFlusher ? 1 : 0;
+    threads.realtime = threads.count == 0 ? priority : std::min(threads.realtime, priority);
+    ++threads.count;
+  }
+  return threads;
+}
+
+std::optional<Words> read_environment(pid_t pid) {
+  const auto text = read_file(in_proc(pid, "environ"));
+  if (!text) {
+    return std::nullopt;
+  }
+  Words variables;
+  for (const std::string_view entry : split(*text, '\0')) {
+    variables.emplace_back(entry);
+  }
+  return variables;
+}
+
+std::optional<std::string_view> find_variable(const Words& variables, std::string_view name) {
+  for (const std::string& variable : variables) {
+    if (variable.size() > name.size() && variable[name.size()] == '=' &&
+        variable.starts_with(name)) {
+      return std::string_view(variable).substr(name.size() + 1);
+    }
+  }
+  return std::nullopt;
+}
+
+Processes all_processes() {
+  Processes processes;
+  for (const pid_t pid : numbers_in("/proc")) {
+    if (auto status = read_status(pid)) {
+      processes.emplace(pid, std::move(*status));
+    }
+  }
+  return processes;
+}
+
+std::vector<pid_t> descendants_of(pid_t pid, const Processes& processes) {
+  std::vector<pid_t> found = {pid};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    for (const auto& [other, status] : processes) {
+      if (status.parent == found[i] && other != pid) {
+        found.push_back(other);
+      }
+    }
+  }
+  found.erase(found.begin());
+  return found;
+}
+
+}  // namespace duende::mlock::command

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A systemd service as its unit files have it: systemd.unit(5), systemd.exec(5).
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "text.hpp"
+
+namespace duende::mlock::command {
+
+inline constexpr std::string_view kDropInName = "50-duende-mlock.conf";
+
+/// Line by line, those that end with a backslash joined with the next: key and value of each
+/// assignment in the section [Service].
+struct Assignment {
+  std::string key;
+  std::string value;
+};
+[[nodiscard]] std::vector<Assignment> parse_unit(std::string_view text);
+
+/// A value in words, as systemd.syntax(7) has them: quotes and backslashes count.
+[[nodiscard]] Words unit_words(std::string_view value);
+
+/// In bytes: 4K, 10%, infinity.
+struct UnitSize {
+  bool infinite = false;
+  std::uint64_t bytes = 0;
+};
+[[nodiscard]] std::optional<UnitSize> parse_unit_size(std::string_view text);
+
+class Unit {
+ public:
+  /// `root`: the folder that paths begin in, without a slash at its end. The command's own drop-in
+  /// is left out without `with_ours`.
+  Unit(std::string name, std::string root, bool with_ours);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] bool exists() const noexcept { return exists_; }
+
+  /// All values of a key, in their order.
+  [[nodiscard]] Words values(std::string_view key) const;
+  /// The last one; nothing if there is none, while an empty one is a value.
+  [[nodiscard]] std::optional<std::string> value(std::string_view key) const;
+  [[nodiscard]] std::string value_or_empty(std::string_view key) const {
+    return value(key).value_or("");
+  }
+  [[nodiscard]] bool is_on(std::string_view key) const;
+  [[nodiscard]] std::optional<UnitSize> size(std::string_view key) const {
+    return parse_unit_size(value_or_empty(key));
+  }
+  /// Whether a set has one of the names. The first value has the set begin empty or, with ~, full;
+  /// without any, it is full. An empty one has it begin anew, or leaves the set empty.
+  enum class Empty : unsigned char { begins_anew, is_empty };
+  [[nodiscard]] bool set_has(std::string_view key, const Words& names, Empty empty) const;
+
+  /// The program that it starts, without the characters that modify how.
+  [[nodiscard]] std::string program() const;
+  /// The user that it runs as; empty for root.
+  [[nodiscard]] std::string user() const;
+  /// Where its paths are: RootDirectory=, or empty.
+  [[nodiscard]] std::string root_directory() const;
+
+  using Environment = std::map<std::string, std::string, std::less<>>;
+  /// What it is started with: Environment=, the files of EnvironmentFile= that can be read, without
+  /// what UnsetEnvironment= names.
+  [[nodiscard]] Environment environment() const;
+  /// The file of EnvironmentFile= that sets a variable, and so counts for more than Environment=;
+  /// empty if none does.
+  [[nodiscard]] std::string file_that_sets(std::string_view variable) const;
+
+ private:
+  void read(const std::string& file);
+  void read_drop_ins(const std::string& folder, bool with_ours);
+  /// %i and the like: what they stand for in this unit.
+  [[nodiscard]] std::string expand(std::string_view text) const;
+  [[nodiscard]] Words environment_files() const;
+
+  std::string name_;
+  std::string template_name_;
+  std::string instance_;
+  std::string root_;
+  bool exists_ = false;
+  std::vector<Assignment> assignments_;
+};
+
+/// The services that have unit files here.
+[[nodiscard]] Words all_units(const std::string& root);
+
+/// Its main process, or one that it has, as systemd says; 0 if it does not run.
+[[nodiscard]] int running_process(const std::string& unit);
+
+}  // namespace duende::mlock::command
