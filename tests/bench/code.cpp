@@ -10,7 +10,7 @@ namespace {
 
 using namespace duende::mlock::bench;
 
-constexpr int kRounds = 3;
+constexpr int kRounds = 5;
 constexpr int kForks = 15;
 constexpr const char* kPatterns[] = {"/usr/lib/*/libLLVM-*.so*", "/usr/lib/*/libLLVM.so*",
                                      "/usr/lib/llvm-*/lib/libLLVM*.so*"};
