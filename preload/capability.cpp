@@ -31,9 +31,9 @@ struct Sets {
   bool permitted;
 };
 
-Sets read_sets(Capability which, int process) noexcept {
+Sets read_sets(Capability which) noexcept {
   const auto number = static_cast<unsigned>(which);
-  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = process};
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
   system_call(SYS_capget, &header, sets);
   const auto& set = sets[number / 32];
@@ -44,7 +44,7 @@ Sets read_sets(Capability which, int process) noexcept {
 }  // namespace
 
 CapabilityState capability(Capability which) noexcept {
-  const Sets sets = read_sets(which, 0);
+  const Sets sets = read_sets(which);
   return {
       .effective = sets.effective,
       .permitted = sets.permitted,
@@ -53,8 +53,6 @@ CapabilityState capability(Capability which) noexcept {
   };
 }
 
-bool effective(Capability which, int process) noexcept {
-  return read_sets(which, process).effective;
-}
+bool effective(Capability which) noexcept { return read_sets(which).effective; }
 
 }  // namespace duende::mlock::preload

@@ -19,8 +19,7 @@ struct CapabilityState {
 /// All of it. Async-signal-safe.
 [[nodiscard]] CapabilityState capability(Capability which) noexcept;
 
-/// The one system call that tells of the effective set alone, of any process, 0 being this one.
-/// Async-signal-safe.
-[[nodiscard]] bool effective(Capability which, int process = 0) noexcept;
+/// The one system call that tells of the effective set alone. Async-signal-safe.
+[[nodiscard]] bool effective(Capability which) noexcept;
 
 }  // namespace duende::mlock::preload

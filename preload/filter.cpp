@@ -39,7 +39,6 @@ namespace {
     SYS_msync,
     SYS_futex,
     SYS_getpid,
-    SYS_getppid,
     SYS_capget,
     SYS_readlinkat,
     SYS_faccessat,

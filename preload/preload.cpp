@@ -45,7 +45,11 @@ Outcome lock_process(const ReclaimState& reclaim) noexcept {
   outcome.realtime = reclaim.realtime;
   Message message;
   describe(message, kSystemKernel, outcome, g_settings);
-  report(quieter(kSystemKernel, message.level, outcome), message.text);
+  const bool failed = outcome.failure != Failure::none;
+  report(quieter(message.level, failed), message.text);
+  if (!secure_execution()) {
+    tell_descendants(environ, failed);
+  }
   return outcome;
 }
 
@@ -75,6 +79,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
   learn_filter(kSystemKernel, g_settings.required);
 
   open_report(g_settings.log, name, environment);
+  hear_of_forebears(environment);
   remember_host(environment);
   if (!is_selected(g_settings, name)) {
     shed_reclaim_settings(kSystemKernel, g_settings);
@@ -85,7 +90,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
 
   const bool strict = g_settings.required || read.required_malformed;
   if (read.problems != 0) {
-    report_problems(environment, strict ? LogLevel::error : quieter(kSystemKernel, LogLevel::warn));
+    report_problems(environment, strict ? LogLevel::error : quieter(LogLevel::warn, false));
   }
   if (read.problems != 0 && strict) {
     abort_daemon();

@@ -25,9 +25,9 @@ Scheduling realtime(const Settings& settings) noexcept {
 }
 
 /// What `message` has, if anything, which is then told.
-void tell(const Kernel& kernel, Message& message, ReclaimState& state) noexcept {
+void tell(Message& message, ReclaimState& state) noexcept {
   if (!message.text.empty()) {
-    report(quieter(kernel, message.level), message.text);
+    report(quieter(message.level, false), message.text);
     state.as_asked = false;
     message = Message();
   }
@@ -102,7 +102,7 @@ ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settin
     if (!state.io_flusher) {
       describe(message, kernel, Refusal{Reclaim::io_flusher, error}, settings);
     }
-    tell(kernel, message, state);
+    tell(message, state);
   }
   if (settings.realtime != 0) {
     const Scheduling wanted = realtime(settings);
@@ -113,11 +113,11 @@ ReclaimState apply_reclaim_settings(const Kernel& kernel, const Settings& settin
     if (!at_least_as_strong(now, wanted)) {
       describe(message, kernel, Refusal{Reclaim::realtime, error}, settings);
     }
-    tell(kernel, message, state);
+    tell(message, state);
   }
   if (state.as_asked && (state.io_flusher || settings.realtime != 0)) {
     describe_threads(message, bring_along(kernel, settings), settings);
-    tell(kernel, message, state);
+    tell(message, state);
   }
   return state;
 }

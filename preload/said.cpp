@@ -2,24 +2,27 @@
 #include "said.hpp"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <algorithm>
 
-#include "capability.hpp"
 #include "filter.hpp"
 
 namespace duende::mlock::preload {
 
 namespace {
 
-int parent() noexcept { return static_cast<int>(system_call(SYS_getppid)); }
+constexpr std::string_view kPreload = "LD_PRELOAD=";
 
-/// Whether the parent is locked; unknown is no.
-bool parent_is_locked(const Kernel& kernel) noexcept {
-  detail::Text<31> status;
-  status << "/proc/" << parent() << "/status";
-  const auto memory = detail::read_memory_use(kernel, status.c_str());
-  return memory && memory->locked != 0;
+/// As many empty names as this: one behind it that was locked, two behind one that failed.
+constinit unsigned char g_forebear = 0;
+constinit char g_preload[512] = {};
+
+/// Without the empty names at its end.
+std::string_view trimmed(std::string_view list) noexcept {
+  while (detail::ends_with(list, ":")) {
+    list.remove_suffix(1);
+  }
+  return list;
 }
 
 constinit unsigned g_said = 0;
@@ -27,21 +30,31 @@ constinit unsigned* g_sayings = nullptr;
 
 }  // namespace
 
-LogLevel quieter(const Kernel& kernel, LogLevel level) noexcept {
-  const bool said = level != LogLevel::error && reported(level) && parent_is_locked(kernel);
+void hear_of_forebears(Environment environment) noexcept {
+  const std::string_view list = environment.get("LD_PRELOAD").value_or("");
+  const std::size_t marks = list.size() - trimmed(list).size();
+  g_forebear = static_cast<unsigned char>(marks < 2 ? marks : 2);
+}
+
+LogLevel quieter(LogLevel level, bool failed) noexcept {
+  const bool said = g_forebear > (failed ? 1 : 0) && level != LogLevel::error;
   return said ? LogLevel::debug : level;
 }
 
-LogLevel quieter(const Kernel& kernel, LogLevel level, const Outcome& outcome) noexcept {
-  const bool without_reserve = outcome.limit.infinite() && !outcome.onfault_refused;
-  rlimit limit;
-  const bool alike =
-      outcome.failure == Failure::none && !outcome.plan.empty() &&
-      (without_reserve ||
-       (system_call(SYS_prlimit64, parent(), RLIMIT_MEMLOCK, nullptr, &limit) == 0 &&
-        limit.rlim_cur == outcome.limit.soft &&
-        effective(Capability::ipc_lock, parent()) == effective(Capability::ipc_lock)));
-  return alike ? quieter(kernel, level) : level;
+void tell_descendants(char** environment, bool failed) noexcept {
+  for (; *environment != nullptr; ++environment) {
+    if (!detail::starts_with(*environment, kPreload)) {
+      continue;
+    }
+    const std::string_view entry = trimmed(*environment);
+    if (entry.size() + 3 <= sizeof g_preload) {
+      char* const end = std::copy(entry.begin(), entry.end(), g_preload);
+      end[0] = ':';
+      end[1] = failed ? ':' : '\0';
+      *environment = g_preload;
+    }
+    return;
+  }
 }
 
 bool first_to_say(Saying saying) noexcept {

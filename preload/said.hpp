@@ -7,13 +7,17 @@
 
 namespace duende::mlock::preload {
 
-/// How loud a line is in a process whose parent is locked, and so served by this library as well:
-/// it has said the same. Errors stay, as they abort. Before main.
-[[nodiscard]] LogLevel quieter(const Kernel& kernel, LogLevel level) noexcept;
+/// Before main: how the program fared that started this one, or was this process before its exec.
+/// It has left a mark in the environment: empty names at the end of LD_PRELOAD, which the dynamic
+/// linkers of glibc and musl pass over.
+void hear_of_forebears(Environment environment) noexcept;
 
-/// The same of what became of the lock, unless it became something else of the parent's.
-[[nodiscard]] LogLevel quieter(const Kernel& kernel, LogLevel level,
-                               const Outcome& outcome) noexcept;
+/// How loud a line is, of one that `failed` or of one that is no news: what a program says, those
+/// that it starts do not say again, unless they fare worse. Errors stay, as they abort.
+[[nodiscard]] LogLevel quieter(LogLevel level, bool failed) noexcept;
+
+/// Leaves that mark for programs that this one starts. Replaces one entry of the block.
+void tell_descendants(char** environment, bool failed) noexcept;
 
 /// What children of fork(2) say.
 enum class Saying : unsigned { child_unlocked = 1, child_current_only = 2, dropped = 4 };

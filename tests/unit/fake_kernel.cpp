@@ -240,7 +240,7 @@ CapabilityState capability(Capability which) noexcept {
   return found == kernel->capabilities.end() ? CapabilityState{} : found->second;
 }
 
-bool effective(Capability which, int /*process*/) noexcept { return capability(which).effective; }
+bool effective(Capability which) noexcept { return capability(which).effective; }
 
 }  // namespace duende::mlock::preload
 

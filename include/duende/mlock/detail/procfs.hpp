@@ -113,10 +113,9 @@ struct MemoryUse {
   return (number.value < kMost ? static_cast<std::size_t>(number.value) : kMost) * 1024;
 }
 
-/// Empty when /proc is not mounted, or is not the kernel's. `path` may be another process's.
-[[nodiscard]] inline std::optional<MemoryUse> read_memory_use(
-    const Kernel& kernel, const char* path = "/proc/self/status") noexcept {
-  LineReader status(kernel, path);
+/// Empty when /proc is not mounted, or is not the kernel's.
+[[nodiscard]] inline std::optional<MemoryUse> read_memory_use(const Kernel& kernel) noexcept {
+  LineReader status(kernel, "/proc/self/status");
   MemoryUse use;
   bool found = false;
   while (const auto line = status.next()) {
