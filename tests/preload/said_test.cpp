@@ -57,8 +57,10 @@ std::vector<Row> rows() {
        Identity::root,
        kDefaultLimit,
        {},
-       "setpriv --bounding-set=-ipc_lock --inh-caps=-all --reuid=65534 --clear-groups /bin/true; :",
-       {"sh", "setpriv", "true"}},
+       "lib=$LD_PRELOAD; LD_PRELOAD= setpriv --bounding-set=-ipc_lock --inh-caps=-all "
+       "--reuid=65534 "
+       "--clear-groups env LD_PRELOAD=$lib /bin/true; :",
+       {"sh", "true"}},
       {"the parent is not locked", Identity::user, 0, {}, helper, {"sh", "true"}},
       {"the parent is left out", Identity::user, kDefaultLimit, {"ONLY=true"}, helper, {"true"}},
       {"many, and in a substitution",
@@ -109,8 +111,8 @@ TEST_SUITE("parents") {
     if (surroundings_are_missing() || is_missing(Identity::user)) {
       return;
     }
-    Launch launch = placed(kHere, "report", {}, {"REQUIRED=1"});
-    launch.arguments = {"/bin/sh", "-c", "ulimit -l 4; /bin/true; :"};
+    Launch launch = placed(kHere, "report", {});
+    launch.arguments = {"/bin/sh", "-c", "ulimit -l 4; DUENDE_MLOCK_REQUIRED=1 /bin/true; :"};
     launch.identity = Identity::user;
     limit_locking(launch, kDefaultLimit);
     const std::string error = run(launch).err;
