@@ -115,8 +115,8 @@ TEST_SUITE("parents") {
     if (surroundings_are_missing() || is_missing(Identity::user)) {
       return;
     }
-    Launch launch = placed(kHere, "report", {}, {"REQUIRED=1"});
-    launch.arguments = {"/bin/sh", "-c", "ulimit -l 4; /bin/true; :"};
+    Launch launch = placed(kHere, "report", {});
+    launch.arguments = {"/bin/sh", "-c", "ulimit -l 4; DUENDE_MLOCK_REQUIRED=1 /bin/true; :"};
     launch.identity = Identity::user;
     limit_locking(launch, kDefaultLimit);
     const std::string error = run(launch).err;

@@ -45,6 +45,7 @@ std::string range(std::uintptr_t begin, std::size_t size = 0) {
 int open_file(const char* path) noexcept {
   const auto found = g_current->files.find(std::string_view(path));
   if (found == g_current->files.end()) {
+    errno = g_current->open_error;
     return -1;
   }
   int file = 100;

@@ -2,6 +2,7 @@
 // FakeKernel: a kernel whose answers a test scripts, and which remembers what it was asked.
 #pragma once
 
+#include <cerrno>
 #include <climits>
 #include <cstddef>
 #include <deque>
@@ -65,6 +66,7 @@ class FakeKernel {
   bool ignores_scheduling = false;  // answers 0 and changes nothing
   std::map<preload::Capability, preload::CapabilityState> capabilities;
   std::map<std::string, FakeFile, std::less<>> files;
+  int open_error = ENOENT;  // of a file that is not there
   /// What a seccomp filter answers to a call by its number; with the flag, only to real-time
   /// policies.
   std::map<long, int> filter_answers;
