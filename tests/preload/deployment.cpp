@@ -130,6 +130,12 @@ std::string state_as_user(int number, std::string_view capability) {
          (bounding ? " is in the bounding set but not effective" : " is not in the bounding set");
 }
 
+std::string lifted(rlim_t bound, std::string_view unit) {
+  return "locked (# " + std::string(unit) +
+         "): current, on-fault; not future: only CAP_IPC_LOCK lifts RLIMIT_MEMLOCK (" +
+         limit(bound) + "), and allocations would fail once it is dropped";
+}
+
 std::string exempt_until_dropped(rlim_t bound, std::string_view unit) {
   return "locked (# " + std::string(unit) +
          "): current and future, on-fault; nothing more once CAP_IPC_LOCK is dropped: "

@@ -49,6 +49,8 @@ namespace expected {
 [[nodiscard]] std::string state_as_user(int number, std::string_view capability);
 
 /// Up to the fix.
+/// Best effort where only the capability lifts the limit.
+[[nodiscard]] std::string lifted(rlim_t limit, std::string_view unit = "MB");
 [[nodiscard]] std::string exempt_until_dropped(rlim_t limit, std::string_view unit = "MB");
 [[nodiscard]] std::string dropped(rlim_t limit, bool required);
 [[nodiscard]] std::string child_current_only(rlim_t limit, std::string_view state);

@@ -23,7 +23,7 @@ constexpr unsigned kSetIoFlusherAlone = 8;  // a bit of 57, and of no other prct
 constexpr unsigned kOnfault = 4;
 
 /// Who or what is to change, where this depends on the place.
-enum class Fix : unsigned char { text, none, limit, held, resource, nice, seccomp };
+enum class Fix : unsigned char { text, none, limit, held, held_or_told, resource, nice, seccomp };
 
 struct Row {
   std::string_view cause;
@@ -112,14 +112,20 @@ std::vector<Row> rows_of_the_limit() {
        .limit = RLIM_INFINITY,
        .variables = {"RAISE_LIMIT=0"}},
       {.cause = "only the capability lifts the limit",
+       .says = expected::lifted(kDefaultLimit),
+       .fix = Fix::held_or_told,
+       .identity = Identity::root},
+      {.cause = "only the capability lifts the limit, and `FUTURE=1`",
        .says = expected::exempt_until_dropped(kDefaultLimit),
        .fix = Fix::held,
-       .identity = Identity::root},
+       .identity = Identity::root,
+       .variables = {"FUTURE=1"}},
       {.cause = "the daemon has dropped that capability (root)",
        .says = expected::dropped(kDefaultLimit, false),
        .fix = Fix::held,
        .identity = Identity::root,
        .program = {"dropper", "setuid", "threads"},
+       .variables = {"FUTURE=1"},
        .around = start_line() + "@"},
   };
 }
@@ -137,6 +143,7 @@ std::vector<Row> rows_of_the_capability() {
        .fix = Fix::limit,
        .identity = Identity::root,
        .program = {"dropper", "capset-effective", "work"},
+       .variables = {"FUTURE=1"},
        .around = start_line() + drop_line() + "@"},
       {.cause = "the capability: of a user namespace (rootless)",
        .says = too_large("does not count: it is held only in a user namespace"),
@@ -187,17 +194,13 @@ std::vector<Row> rows_of_the_call() {
        .says = failed("ENOMEM", "no memory left, or more mappings than vm.max_map_count", kAll),
        .fix_text = "raise one of them",
        .identity = Identity::root,
+       .variables = {"FUTURE=1"},
        .refusal = refuse(ENOMEM)},
       {.cause = "`/proc` is not mounted",
        .says = "locked (size unknown: /proc cannot be read): current, on-fault",
        .fix = Fix::none,
        .identity = Identity::root,
        .variables = {"FUTURE=0"},
-       .without_proc = true},
-      {.cause = "the same, and the limit binds",
-       .says = "not locked: /proc/self/maps cannot be read, so the stack cannot be left out, and "
-               "could not grow beyond RLIMIT_MEMLOCK (8192 KiB)",
-       .fix_text = "mount /proc",
        .without_proc = true},
   };
 }
@@ -248,6 +251,7 @@ std::string fix_of(const Row& row, Place place) {
     case Fix::none: return {};
     case Fix::limit: return expected::fix_of_limit(place);
     case Fix::held: return expected::fix_of_held(place);
+    case Fix::held_or_told: return expected::fix_of_held(place) + ", or DUENDE_MLOCK_FUTURE=1";
     case Fix::resource: return expected::fix_of_capability(place, "SYS_RESOURCE");
     case Fix::nice: return expected::fix_of_capability(place, "SYS_NICE");
     case Fix::seccomp: return expected::fix_of_seccomp(place);
@@ -439,6 +443,7 @@ std::string fix_cell(const Row& row) {
     case Fix::none: return "none needed";
     case Fix::limit:
     case Fix::held: return "the limit, as below";
+    case Fix::held_or_told: return "the limit, as below, or `DUENDE_MLOCK_FUTURE=1`";
     case Fix::resource:
     case Fix::nice: return "the capability, as below";
     case Fix::seccomp: return "the filter, as below";

@@ -17,7 +17,9 @@ constexpr std::uint64_t kMostCopied = 4 * 1024;  // KiB
 
 /// Host `forker` under the library, run by root: nothing is held back for a limit.
 Launch forker(std::string_view way, std::string_view number, const Names& variables = {}) {
-  Launch launch = shimmed("forker", {std::string(way), std::string(number)}, variables);
+  // Where the limit is finite, MCL_FUTURE has to be asked for.
+  Launch launch = shimmed("forker", {std::string(way), std::string(number)}, {"FUTURE=1"});
+  add_variables(launch, variables);
   launch.identity = Identity::root;
   return launch;
 }

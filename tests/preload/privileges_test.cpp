@@ -28,7 +28,8 @@ constexpr Way kWays[] = {{"setuid", false},          {"setuid+keep", true},
 
 Launch dropper(const std::string& way, const char* what, rlim_t limit, const Names& variables = {},
                const std::string& host = "dropper") {
-  Launch launch = placed(kHere, host, {way, what}, variables);
+  Launch launch = placed(kHere, host, {way, what}, {"FUTURE=1"});
+  add_variables(launch, variables);
   launch.identity = Identity::root;
   limit_locking(launch, limit);
   return launch;

@@ -215,7 +215,7 @@ TEST_SUITE("realtime") {
     if (realtime_is_missing()) {
       return;
     }
-    Launch launch = placed(kHere, "scheduling", {}, {"REALTIME=7"});
+    Launch launch = placed(kHere, "scheduling", {}, {"REALTIME=7", "FUTURE=1"});
     launch.identity = Identity::root;
     limit_locking(launch, kDefaultLimit);
     std::string start = expected::exempt_until_dropped(kDefaultLimit);

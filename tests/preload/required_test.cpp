@@ -145,6 +145,7 @@ TEST_SUITE("causes") {
       launch.identity = Identity::root;
       launch.refusal = Refusal{SYS_mlockall, row.answer};
       limit_locking(launch, kDefaultLimit);
+      add_variables(launch, {"FUTURE=1"});
       const Finished finished = run(launch);
       CHECK(finished.how() == "exit 0");
       CHECK(finished.err == line_of(finished, "report", row.text));

@@ -127,6 +127,13 @@ std::string locked(std::uint64_t bytes, std::string_view what) {
   return std::string(MlockStatus::Locked(bytes).message().view()) + ": " + std::string(what);
 }
 
+std::string lifted(std::uint64_t bytes, rlim_t bound) {
+  return locked(bytes, "current, on-fault") +
+         "; not future: only CAP_IPC_LOCK lifts RLIMIT_MEMLOCK (" + limit(bound) +
+         "), and allocations would fail once it is dropped" + std::string(kFixExempt) +
+         ", or DUENDE_MLOCK_FUTURE=1";
+}
+
 std::string exempt(std::uint64_t bytes, rlim_t bound) {
   return locked(bytes, "current and future, on-fault") +
          "; nothing more once CAP_IPC_LOCK is dropped: allocations beyond RLIMIT_MEMLOCK (" +

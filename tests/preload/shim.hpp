@@ -51,6 +51,7 @@ namespace expected {
 /// Locked without reserve.
 [[nodiscard]] std::string locked(std::uint64_t bytes, std::string_view what);
 /// Locked by the capability alone.
+[[nodiscard]] std::string lifted(std::uint64_t bytes, rlim_t limit);
 [[nodiscard]] std::string exempt(std::uint64_t bytes, rlim_t limit);
 /// Best effort under a limit.
 [[nodiscard]] std::string current_only(std::uint64_t bytes, rlim_t limit, Identity identity);

@@ -50,8 +50,8 @@ TEST_SUITE("threads") {
     if (is_missing(Identity::root)) {
       return;
     }
-    const Finished unset = threads("threads", {});
-    const Finished small = threads("threads", {"THREAD_STACK=256K", "ARENAS=1"});
+    const Finished unset = threads("threads", {"FUTURE=1"});
+    const Finished small = threads("threads", {"FUTURE=1", "THREAD_STACK=256K", "ARENAS=1"});
     CHECK(has_stacks(unset, "8388608"));
     CHECK(has_stacks(small, "262144"));
     CHECK(number(unset.out, "heaps ") == kThreads + 1);

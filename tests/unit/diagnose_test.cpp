@@ -552,18 +552,6 @@ TEST_CASE("a dropped capability") {
   CHECK(fatal.level == LogLevel::error);
 }
 
-TEST_CASE("used-up descriptors are not a missing /proc") {
-  for (const int error : {EMFILE, ENFILE}) {
-    FakeKernel kernel;
-    kernel.open_error = error;
-    const Message result =
-        described<Kernel>(kernel, failed(Failure::stack_lost, 0, kEight).outcome, Settings());
-    CHECK(std::string(result.text.view()) ==
-          "not locked: /proc/self/maps cannot be read, so the stack cannot be left out, and could "
-          "not grow beyond RLIMIT_MEMLOCK (8192 KiB); fix: raise RLIMIT_NOFILE");
-  }
-}
-
 TEST_CASE("the longest name of a unit leaves room for the line") {
   Scene scene = refused(ENOMEM, kEight, kNamespaced);
   scene.ipc_lock = kPermitted;
