@@ -49,7 +49,7 @@ bool make_buffers() noexcept {
 }
 
 int lock_buffers() noexcept {
-  return ::syscall(SYS_mlock, g_pool.memory, kPoolSize) == 0 ? 0 : errno;
+  return preload::system_call(SYS_mlock, g_pool.memory, kPoolSize) == 0 ? 0 : errno;
 }
 
 void forget_buffers() noexcept {

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "files.hpp"
+#include "filter.hpp"
 
 namespace duende::mlock::store {
 
@@ -79,7 +80,7 @@ ssize_t copy(End from, End to, std::size_t size) {
 bool is_ready(int from, int to) noexcept {
   pollfd ends[] = {{from, POLLIN, 0}, {to, POLLOUT, 0}};
   const timespec at_once = {};
-  if (::syscall(SYS_ppoll, ends, 2, &at_once, nullptr, 8L) != 2) {
+  if (preload::system_call(SYS_ppoll, ends, 2, &at_once, nullptr, 8L) != 2) {
     errno = EAGAIN;
     return false;
   }

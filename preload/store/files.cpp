@@ -75,7 +75,7 @@ void tell(const File& file, const Obstacle& obstacle) noexcept {
 /// The file that a descriptor leads to, whatever name it was opened by; or null.
 File* identify(int descriptor) noexcept {
   struct stat opened;
-  if (::syscall(SYS_fstat, descriptor, &opened) != 0) {
+  if (preload::system_call(SYS_fstat, descriptor, &opened) != 0) {
     return nullptr;
   }
   const mode_t kind = opened.st_mode & S_IFMT;
@@ -85,7 +85,7 @@ File* identify(int descriptor) noexcept {
   for (unsigned i = 0; i < g_files.count; ++i) {
     File& file = g_files.files[i];
     struct stat named;
-    if (::syscall(SYS_newfstatat, AT_FDCWD, file.path, &named, 0) != 0 ||
+    if (preload::system_call(SYS_newfstatat, AT_FDCWD, file.path, &named, 0) != 0 ||
         (named.st_mode & S_IFMT) != kind) {
       continue;
     }
@@ -104,7 +104,7 @@ bool is_memory(int descriptor) noexcept {
   constexpr long kTmpfs = 0x01021994;
   constexpr long kRamfs = 0x858458F6;
   struct statfs system;
-  return ::syscall(SYS_fstatfs, descriptor, &system) == 0 &&
+  return preload::system_call(SYS_fstatfs, descriptor, &system) == 0 &&
          (system.f_type == kTmpfs || system.f_type == kRamfs);
 }
 
@@ -121,12 +121,12 @@ std::size_t block_size(int descriptor, bool regular) noexcept {
   } status = {};
   static_assert(sizeof status == 256 && offsetof(decltype(status), memory_align) == 0x98);
   constexpr int kEmptyPath = 0x1000;
-  if (::syscall(SYS_statx, descriptor, "", kEmptyPath, kStatxDioAlign, &status) == 0 &&
+  if (preload::system_call(SYS_statx, descriptor, "", kEmptyPath, kStatxDioAlign, &status) == 0 &&
       (status.mask & kStatxDioAlign) != 0) {
     return status.offset_align > status.memory_align ? status.offset_align : status.memory_align;
   }
   int logical = 0;
-  return !regular && ::syscall(SYS_ioctl, descriptor, BLKSSZGET, &logical) == 0
+  return !regular && preload::system_call(SYS_ioctl, descriptor, BLKSSZGET, &logical) == 0
              ? static_cast<std::size_t>(logical)
              : 4096;
 }
@@ -278,7 +278,7 @@ void adopt_inherited() noexcept {
       descriptors[i] = {first + i, 0, 0};
     }
     const timespec at_once = {};
-    ::syscall(SYS_ppoll, descriptors, kAtOnce, &at_once, nullptr, 8L);
+    preload::system_call(SYS_ppoll, descriptors, kAtOnce, &at_once, nullptr, 8L);
     for (const pollfd& descriptor : descriptors) {
       if ((descriptor.revents & POLLNVAL) == 0) {
         (void)adopt_any(descriptor.fd, 0);

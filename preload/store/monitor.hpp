@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "filter.hpp"
+
 namespace duende::mlock::store {
 
 /// A mutex, and waiting for a change of what it guards. Constant-initialised.
@@ -59,7 +61,7 @@ class Monitor {
   enum : int { kWait = 128, kWake = 129 };  // FUTEX_WAIT and FUTEX_WAKE, private to the process
 
   static void futex(Word& word, int operation, std::uint32_t value) noexcept {
-    ::syscall(SYS_futex, &word, operation, value, nullptr);
+    preload::system_call(SYS_futex, &word, operation, value, nullptr);
   }
 
   Word state_{kFree};
@@ -86,10 +88,11 @@ class SignalsBlocked {
  public:
   SignalsBlocked() noexcept {
     const std::uint64_t all = ~std::uint64_t{0};
-    ::syscall(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &before_, sizeof all);
+    preload::system_call(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &before_, sizeof all);
   }
   ~SignalsBlocked() {
-    ::syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &before_, nullptr, sizeof before_);
+    preload::system_call(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &before_, nullptr,
+                         sizeof before_);
   }
   SignalsBlocked(const SignalsBlocked&) = delete;
   SignalsBlocked& operator=(const SignalsBlocked&) = delete;

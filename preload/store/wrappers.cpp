@@ -309,7 +309,7 @@ EXPORT(off_t, lseek, (int descriptor, off_t offset, int whence)) {
 EXPORT(int, ftruncate, (int descriptor, off_t size)) {
   return change(
       descriptor, [&] { return next<int(int, off_t)>(Name::ftruncate)(descriptor, size); },
-      [&] { return ::syscall(SYS_ftruncate, descriptor, size); });
+      [&] { return duende::mlock::preload::system_call(SYS_ftruncate, descriptor, size); });
 }
 
 EXPORT(int, fallocate, (int descriptor, int mode, off_t offset, off_t size)) {
@@ -318,7 +318,9 @@ EXPORT(int, fallocate, (int descriptor, int mode, off_t offset, off_t size)) {
       [&] {
         return next<int(int, int, off_t, off_t)>(Name::fallocate)(descriptor, mode, offset, size);
       },
-      [&] { return ::syscall(SYS_fallocate, descriptor, mode, offset, size); });
+      [&] {
+        return duende::mlock::preload::system_call(SYS_fallocate, descriptor, mode, offset, size);
+      });
 }
 
 /// Where the file system cannot, glibc's would write a byte into each block; musl's says so.
@@ -328,7 +330,9 @@ EXPORT(int, posix_fallocate, (int descriptor, off_t offset, off_t size)) {
       [&] { return next<int(int, off_t, off_t)>(Name::posix_fallocate)(descriptor, offset, size); },
       [&]() -> int {
         const duende::mlock::detail::ErrnoGuard guard;
-        return ::syscall(SYS_fallocate, descriptor, 0, offset, size) == 0 ? 0 : errno;
+        return duende::mlock::preload::system_call(SYS_fallocate, descriptor, 0, offset, size) == 0
+                   ? 0
+                   : errno;
       });
 }
 
