@@ -45,6 +45,15 @@ void warn(std::string_view text);
 [[nodiscard]] std::string_view trim(std::string_view text);
 /// The parts between separators, empty ones as well.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
+/// The lines of a long text, one at a time; empty at its end.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : rest_(text) {}
+  [[nodiscard]] std::optional<std::string_view> next();
+
+ private:
+  std::string_view rest_;
+};
 /// The parts between blanks.
 [[nodiscard]] std::vector<std::string_view> words_of(std::string_view text);
 [[nodiscard]] std::string join(const Words& words, std::string_view separator);
