@@ -145,7 +145,8 @@ bool maps_library(std::string_view maps) {
 }
 
 std::optional<Limits> read_limits(pid_t pid) {
-  for (const std::string_view line : split(read_or_empty(in_proc(pid, "limits")), '\n')) {
+  const std::string text = read_or_empty(in_proc(pid, "limits"));
+  for (const std::string_view line : split(text, '\n')) {
     if (const auto values = after(line, "Max locked memory")) {
       const auto words = words_of(*values);
       if (words.size() >= 2) {
