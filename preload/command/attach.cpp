@@ -243,7 +243,7 @@ bool change_tree(pid_t pid, bool unlock, const Settings& settings) {
   // A child that was forked between the look and the lock shows up in the next pass.
   std::vector<pid_t> seen;
   for (int pass = 0; pass < kPasses; ++pass) {
-    auto tree = descendants_of(pid, all_processes());
+    auto tree = descendants_of(pid, offspring_of(all_processes()));
     tree.insert(tree.begin(), pid);
     bool news = false;
     for (const pid_t member : tree) {

@@ -35,7 +35,8 @@ int flags_of(const LockPlan& plan) {
 
 /// The lowest page of the main stack: it grows from there, and its growth would be charged.
 std::optional<std::uintptr_t> stack_begin(pid_t pid) {
-  for (const std::string_view line : split(read_or_empty(in_proc(pid, "maps")), '\n')) {
+  const std::string maps = read_or_empty(in_proc(pid, "maps"));
+  for (const std::string_view line : split(maps, '\n')) {
     if (line.ends_with("[stack]")) {
       return number(line.substr(0, line.find('-')), 16);
     }

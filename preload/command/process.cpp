@@ -119,27 +119,34 @@ Mappings parse_smaps(std::string_view text) {
   Mappings mappings;
   std::uint64_t size = 0;
   bool special = false;
-  for (const std::string_view line : split(text, '\n')) {
-    const auto [key, value] = field(line);
-    if (key == "Rss") {
-      size = kib(value).value_or(0);
-    } else if (key == "VmFlags") {
-      count_mapping(mappings, size, special, value);
-    } else if (!key.empty() && (key[0] < 'A' || key[0] > 'Z')) {  // BEGIN-END RIGHTS ...
-      special = line.ends_with("[vsyscall]");
-      mappings.library |= is_library_line(line);
+  Lines lines(text);
+  while (const auto line = lines.next()) {
+    if (const auto resident = after(*line, "Rss:")) {
+      size = kib(trim(*resident)).value_or(0);
+    } else if (const auto flags = after(*line, "VmFlags:")) {
+      count_mapping(mappings, size, special, trim(*flags));
+    } else if (!line->empty() && (line->front() < 'A' || line->front() > 'Z')) {
+      // BEGIN-END RIGHTS ...
+      special = line->ends_with("[vsyscall]");
+      mappings.library |= is_library_line(*line);
     }
   }
   return mappings;
 }
 
 bool maps_library(std::string_view maps) {
-  const auto lines = split(maps, '\n');
-  return std::any_of(lines.begin(), lines.end(), is_library_line);
+  Lines lines(maps);
+  while (const auto line = lines.next()) {
+    if (is_library_line(*line)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 std::optional<Limits> read_limits(pid_t pid) {
-  for (const std::string_view line : split(read_or_empty(in_proc(pid, "limits")), '\n')) {
+  const std::string text = read_or_empty(in_proc(pid, "limits"));
+  for (const std::string_view line : split(text, '\n')) {
     if (const auto values = after(line, "Max locked memory")) {
       const auto words = words_of(*values);
       if (words.size() >= 2) {
@@ -203,13 +210,21 @@ Processes all_processes() {
   return processes;
 }
 
-std::vector<pid_t> descendants_of(pid_t pid, const Processes& processes) {
+Offspring offspring_of(const Processes& processes) {
+  Offspring offspring;
+  for (const auto& [pid, status] : processes) {
+    offspring.emplace(status.parent, pid);
+  }
+  return offspring;
+}
+
+std::vector<pid_t> descendants_of(pid_t pid, const Offspring& offspring) {
   std::vector<pid_t> found = {pid};
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    for (const auto& [other, status] : processes) {
-      if (status.parent == found[i] && other != pid) {
-        found.push_back(other);
-      }
+  // PIDs that are used anew while they are read could make a circle.
+  for (std::size_t i = 0; i < found.size() && found.size() <= offspring.size(); ++i) {
+    const auto [begin, end] = offspring.equal_range(found[i]);
+    for (auto child = begin; child != end; ++child) {
+      found.push_back(child->second);
     }
   }
   found.erase(found.begin());

@@ -66,8 +66,11 @@ struct Threads {
 /// All processes there are, with what their status says.
 using Processes = std::map<pid_t, ProcessStatus>;
 [[nodiscard]] Processes all_processes();
-/// In the order of their ages, the process itself not among them.
-[[nodiscard]] std::vector<pid_t> descendants_of(pid_t pid, const Processes& processes);
+/// Who is whose child, of all of them.
+using Offspring = std::multimap<pid_t, pid_t>;
+[[nodiscard]] Offspring offspring_of(const Processes& processes);
+/// Generation after generation, the process itself not among them.
+[[nodiscard]] std::vector<pid_t> descendants_of(pid_t pid, const Offspring& offspring);
 
 /// /proc/PID/NAME
 [[nodiscard]] std::string in_proc(pid_t pid, std::string_view name);

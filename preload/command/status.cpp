@@ -76,6 +76,7 @@ std::vector<pid_t> find_all(const Words& targets, const Processes& processes, bo
 
 Survey look_around(const StatusOptions& options) {
   const Processes processes = all_processes();
+  const Offspring offspring = offspring_of(processes);
   Survey survey;
   std::set<pid_t> seen;
   for (const pid_t pid : find_all(options.targets, processes, survey.complete)) {
@@ -85,7 +86,7 @@ Survey look_around(const StatusOptions& options) {
     // Without operands, what descends from them is there in its own right.
     Row row = {look_at(pid), {}, options.children && !options.targets.empty()};
     if (row.has_children) {
-      for (const pid_t child : descendants_of(pid, processes)) {
+      for (const pid_t child : descendants_of(pid, offspring)) {
         if (Look look = look_at(child); look.runs()) {
           row.children.push_back(std::move(look));
         }

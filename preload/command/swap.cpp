@@ -12,7 +12,8 @@ namespace duende::mlock::command {
 
 Words swap_devices() {
   Words devices;
-  for (const std::string_view line : split(read_or_empty("/proc/swaps"), '\n')) {
+  const std::string text = read_or_empty("/proc/swaps");
+  for (const std::string_view line : split(text, '\n')) {
     if (const auto words = words_of(line); !words.empty() && words[0] != "Filename") {
       devices.emplace_back(words[0]);
     }

@@ -54,6 +54,15 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
+std::optional<std::string_view> Lines::next() {
+  if (rest_.empty()) {
+    return std::nullopt;
+  }
+  const std::string_view line = rest_.substr(0, rest_.find('\n'));
+  rest_.remove_prefix(line.size() < rest_.size() ? line.size() + 1 : line.size());
+  return line;
+}
+
 std::vector<std::string_view> words_of(std::string_view text) {
   std::vector<std::string_view> words;
   for (;;) {

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <concepts>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -43,8 +44,19 @@ void warn(std::string_view text);
 [[nodiscard]] std::string printable(std::string_view text);
 
 [[nodiscard]] std::string_view trim(std::string_view text);
-/// The parts between separators, empty ones as well.
+/// The parts between separators, empty ones as well. Not of a temporary, which they would outlive.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
+template <std::same_as<std::string> Text>
+std::vector<std::string_view> split(Text&& text, char separator) = delete;
+/// The lines of a long text, one at a time; empty at its end.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : rest_(text) {}
+  [[nodiscard]] std::optional<std::string_view> next();
+
+ private:
+  std::string_view rest_;
+};
 /// The parts between blanks.
 [[nodiscard]] std::vector<std::string_view> words_of(std::string_view text);
 [[nodiscard]] std::string join(const Words& words, std::string_view separator);

@@ -27,7 +27,8 @@ constexpr const char* kDropInFolders[] = {
 };
 
 std::uint64_t total_memory() {
-  for (const std::string_view line : split(read_or_empty("/proc/meminfo"), '\n')) {
+  const std::string text = read_or_empty("/proc/meminfo");
+  for (const std::string_view line : split(text, '\n')) {
     if (const auto value = after(line, "MemTotal:")) {
       return number(words_of(*value).at(0)).value_or(0) * 1024;
     }
@@ -38,7 +39,8 @@ std::uint64_t total_memory() {
 /// The lines of an environment file: NAME=VALUE, comments, quotes.
 Words file_variables(const std::string& path) {
   Words variables;
-  for (const std::string_view raw : split(read_or_empty(path), '\n')) {
+  const std::string text = read_or_empty(path);
+  for (const std::string_view raw : split(text, '\n')) {
     const std::string_view line = trim(raw);
     const auto equals = line.find('=');
     if (line.empty() || line[0] == '#' || line[0] == ';' || equals == line.npos) {

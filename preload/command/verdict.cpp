@@ -18,7 +18,8 @@ std::optional<bool> preloads(pid_t pid) {
 }
 
 std::optional<std::uint64_t> read_pinned(pid_t pid) {
-  for (const std::string_view line : split(read_or_empty(in_proc(pid, "smaps_rollup")), '\n')) {
+  const std::string text = read_or_empty(in_proc(pid, "smaps_rollup"));
+  for (const std::string_view line : split(text, '\n')) {
     if (const auto value = after(line, "Locked:")) {
       const auto count = number(words_of(*value).at(0));
       return count ? std::optional<std::uint64_t>(*count * 1024) : std::nullopt;

@@ -129,8 +129,9 @@ TEST_CASE("descendants, children and theirs, and nobody else") {
   for (const auto& [pid, parent] : {std::pair(2, 1), {3, 2}, {4, 3}, {5, 1}}) {
     processes[pid].parent = parent;
   }
-  CHECK(descendants_of(2, processes) == std::vector<pid_t>{3, 4});
-  CHECK(descendants_of(5, processes).empty());
+  const Offspring offspring = offspring_of(processes);
+  CHECK(descendants_of(2, offspring) == std::vector<pid_t>{3, 4});
+  CHECK(descendants_of(5, offspring).empty());
 }
 
 }  // namespace
