@@ -86,6 +86,7 @@ constexpr unsigned kDeepest = 4;  // as the kernel has it
 Reach reach_at(const Target& target, unsigned depth);
 
 /// A script is reached if its interpreter is.
+// NOLINTNEXTLINE(misc-no-recursion): no deeper than kDeepest
 Reach reach_of_script(const Target& target, unsigned depth) {
   const std::string& shown = target.shown;
   const Descriptor file = open_file(target.file, O_RDONLY);
@@ -206,6 +207,7 @@ class EnvCommand {
 };
 
 /// env starts another program, perhaps without LD_PRELOAD.
+// NOLINTNEXTLINE(misc-no-recursion): no deeper than kDeepest
 Reach reach_of_env(const Target& target, unsigned depth) {
   EnvCommand command(target.arguments);
   const Words words = command.program();
@@ -224,6 +226,7 @@ Reach reach_of_env(const Target& target, unsigned depth) {
   return reach;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): no deeper than kDeepest
 Reach reach_at(const Target& target, unsigned depth) {
   if (exists(target.file) && !is_readable(target.file)) {
     return {obstacle(Way::none,

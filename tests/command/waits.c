@@ -103,10 +103,10 @@ static int for_sigwait(void) {
 // Waits for time to pass: 0 if it took as long as it should.
 static int for_time(void) {
   const long begin = milliseconds();
-  const struct timespec time = {.tv_sec = 0, .tv_nsec = 700000000};
+  const struct timespec time = {.tv_sec = 2, .tv_nsec = 0};
   const int answer = nanosleep(&time, NULL);
   const long took = milliseconds() - begin;
-  return answer == 0 && took >= 700 && took < 3000 ? 0 : -1;
+  return answer == 0 && took >= 2000 && took < 10000 ? 0 : -1;
 }
 
 // Computes, while a timer interrupts, until there is something on stdin: 0 if nothing went wrong.
