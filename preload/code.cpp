@@ -44,17 +44,18 @@ std::size_t ResidentCode::room_for(const Kernel& kernel, std::size_t size) noexc
   return std::min(size, std::max(budget_, kFree) - used_);
 }
 
-bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size) noexcept {
+bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
+                       bool writable) noexcept {
   auto& walk = *static_cast<Walk*>(opaque);
   ResidentCode& code = walk.code;
-  if (walk.knows(begin)) {
+  if (walk.later && (writable || !walk.knows(begin))) {
+    (void)walk.kernel.lock(begin, size, true);
+  }
+  if (writable || walk.knows(begin)) {
     return true;
   }
   const Range range = {begin, code.room_for(walk.kernel, size)};
   if (range.size != 0) {
-    if (walk.later) {
-      (void)walk.kernel.lock(range.begin, range.size, true);
-    }
     (void)walk.kernel.populate_read(range.begin, range.size);
     code.used_ += range.size;
   }

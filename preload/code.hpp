@@ -23,7 +23,8 @@ class ResidentCode {
   /// while the parent lives, its lock keeps the pages, and the child need not. Async-signal-safe.
   void read_in_again(const Kernel& kernel) const noexcept;
 
-  /// `read_in`, if that was ever done and something was loaded since, which is locked as well.
+  /// `read_in`, if that was ever done and something was loaded since, which is locked as well, with
+  /// its data.
   void look_for_more(const Kernel& kernel) noexcept;
 
  private:
@@ -32,7 +33,7 @@ class ResidentCode {
     std::size_t size;
   };
   struct Walk;
-  static bool add(void* walk, std::uintptr_t begin, std::size_t size) noexcept;
+  static bool add(void* walk, std::uintptr_t begin, std::size_t size, bool writable) noexcept;
   std::size_t room_for(const Kernel& kernel, std::size_t size) noexcept;
 
   Range ranges_[128] = {};  // of more segments than these, the last come as they run in a child

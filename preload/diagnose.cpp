@@ -52,6 +52,16 @@ namespace {
     "cpu.rt_runtime_us of its cgroup is 0; fix: raise it";
 [[gnu::section(".data.rel.ro")]] constexpr char kNamespaced[] =
     " does not count: it is held only in a user namespace";
+[[gnu::section(".data.rel.ro")]] constexpr char kModuleRefuses[] =
+    " is effective, but a security module refuses it";
+[[gnu::section(".data.rel.ro")]] constexpr char kNewerKernel[] =
+    "this kernel does not have it; fix: a newer kernel";
+[[gnu::section(".data.rel.ro")]] constexpr char kProfile[] =
+    "--security-opt seccomp=PROFILE, one that allows ";
+[[gnu::section(".data.rel.ro")]] constexpr char kPodProfile[] =
+    "a securityContext.seccompProfile that allows ";
+[[gnu::section(".data.rel.ro")]] constexpr char kNoProc[] =
+    "locked (size unknown: /proc cannot be read)";
 
 constexpr std::string_view errno_name(int error) noexcept {
   switch (error) {
@@ -97,7 +107,7 @@ void append_capability(Line& line, Capability which) noexcept {
   const CapabilityState state = capability(which);
   line << "CAP_" << name_of(which);
   if (state.effective) {
-    line << (state.namespaced ? kNamespaced : " is effective, but a security module refuses it");
+    line << (state.namespaced ? kNamespaced : kModuleRefuses);
   } else if (state.permitted) {
     line << " is permitted but not effective";
   } else {
@@ -202,8 +212,8 @@ void append_filter_fix(Line& line, const Kernel& kernel, std::string_view call,
   switch (detect_host(kernel)) {
     case Host::systemd: line << "SystemCallFilter=" << group << ", beside what is there"; return;
     case Host::docker:
-    case Host::podman: line << "--security-opt seccomp=PROFILE, one that allows " << call; return;
-    case Host::kubernetes: line << "a securityContext.seccompProfile that allows " << call; return;
+    case Host::podman: line << kProfile << call; return;
+    case Host::kubernetes: line << kPodProfile << call; return;
     case Host::shell: line << "allow " << call << " in the filter"; return;
   }
 }
@@ -261,7 +271,7 @@ void append_refused(Line& line, const Kernel& kernel, const Outcome& outcome) no
   } else if (outcome.error == ENOMEM || outcome.error == EAGAIN) {
     line << kNoMemory;
   } else {
-    line << "this kernel does not have it; fix: a newer kernel";
+    line << kNewerKernel;
   }
 }
 
@@ -291,7 +301,7 @@ void append_locked(Line& line, const Outcome& outcome) noexcept {
   if (outcome.memory) {
     MlockStatus::Locked(outcome.memory->locked).append_to(line);
   } else {
-    line << "locked (size unknown: /proc cannot be read)";
+    line << kNoProc;
   }
   line << (plan.current ? ": current" : ": future");
   if (plan.current && plan.future) {

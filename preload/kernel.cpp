@@ -35,26 +35,37 @@ Answer swappable(int error, const struct statfs& system) noexcept {
   return error != 0 ? Answer::unknown : system.f_type == kTmpfs ? Answer::yes : Answer::no;
 }
 
-struct CodeVisit {
-  bool (*visit)(void* context, std::uintptr_t begin, std::size_t size) noexcept;
+struct SegmentVisit {
+  VisitSegment* visit;
   void* context;
 };
 
 int visit_object(dl_phdr_info* object, std::size_t, void* opaque) noexcept {
-  const auto& [visit, context] = *static_cast<const CodeVisit*>(opaque);
-  const std::size_t page = page_size();
+  const auto& [visit, context] = *static_cast<const SegmentVisit*>(opaque);
   // Not the vDSO, whose pages are the kernel's.
-  const bool kernels = object->dlpi_addr == ::getauxval(AT_SYSINFO_EHDR);
-  for (int i = 0; !kernels && i < object->dlpi_phnum; ++i) {
-    const auto& segment = object->dlpi_phdr[i];
-    const std::uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
-    const std::uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) == 0 &&
-        !visit(context, begin, (end - begin + page - 1) & ~(page - 1))) {
-      return 1;
-    }
+  if (object->dlpi_addr == ::getauxval(AT_SYSINFO_EHDR)) {
+    return 0;
   }
-  return 0;
+  const std::size_t page = page_size();
+  std::uintptr_t begin = 0;
+  std::uintptr_t end = 0;
+  bool writable = false;
+  bool goes_on = true;
+  for (int i = 0; i < object->dlpi_phnum; ++i) {
+    const auto& segment = object->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD) {
+      continue;
+    }
+    const std::uintptr_t from = object->dlpi_addr + segment.p_vaddr;
+    const bool writes = (segment.p_flags & PF_W) != 0;
+    if (writes || writable || (from & ~(page - 1)) != end) {
+      goes_on = goes_on && (end == 0 || visit(context, begin, end - begin, writable));
+      begin = from & ~(page - 1);
+      writable = writes;
+    }
+    end = (from + segment.p_memsz + page - 1) & ~(page - 1);
+  }
+  return goes_on && visit(context, begin, end - begin, writable) ? 0 : 1;
 }
 
 }  // namespace
@@ -131,11 +142,9 @@ unsigned long long Kernel::load_count() const noexcept {
   return count;
 }
 
-void Kernel::visit_code(bool (*visit)(void* context, std::uintptr_t begin,
-                                      std::size_t size) noexcept,
-                        void* context) const noexcept {
-  CodeVisit code = {visit, context};
-  ::dl_iterate_phdr(visit_object, &code);
+void Kernel::visit_code(VisitSegment* visit, void* context) const noexcept {
+  SegmentVisit segments = {visit, context};
+  ::dl_iterate_phdr(visit_object, &segments);
 }
 
 /// By having the kernel read it: failing is an error and no signal.

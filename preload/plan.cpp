@@ -12,7 +12,7 @@ LockPlan plan_for(const Settings& settings, const MemlockLimit& limit, bool told
       .future = settings.future,
       .future_onfault = settings.onfault,
       .data_files = settings.all_files,
-      .code = settings.current && settings.onfault ? Code::resident : Code::faults,
+      .code = settings.current ? Code::resident : Code::faults,
       .required = settings.required,
   };
   if (!limit.infinite() && !told) {

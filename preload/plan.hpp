@@ -10,7 +10,7 @@ namespace duende::mlock::preload {
 /// Which code is read in at once.
 enum class Code : unsigned char {
   faults,    // none: it comes as it runs, or the lock populates it anyway
-  resident,  // what is loaded, within the budget
+  resident,  // what is loaded, within the budget; of what is populated, for the children
   again,     // what was resident in the parent
 };
 

@@ -19,6 +19,11 @@ namespace duende::mlock::preload {
 
 namespace {
 
+[[gnu::section(".data.rel.ro")]] constexpr char kNoHandler[] =
+    "children of fork run unlocked: the C library registers no handler";
+[[gnu::section(".data.rel.ro")]] constexpr char kLeftAlone[] =
+    "left alone: DUENDE_MLOCK_ONLY does not name it";
+
 /// For as long as the process: what runs after a fork, and at a privilege drop, reads it.
 constinit Settings g_settings;
 
@@ -64,7 +69,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
     return true;
   }
   Line line;
-  line << "children of fork run unlocked: the C library registers no handler";
+  line << kNoHandler;
   report(g_settings.required ? LogLevel::error : LogLevel::warn, line);
   return false;
 }
@@ -84,7 +89,7 @@ bool keep_locked(const Outcome& outcome) noexcept {
   if (!is_selected(g_settings, name)) {
     shed_reclaim_settings(kSystemKernel, g_settings);
     Line line;
-    report(LogLevel::debug, line << "left alone: DUENDE_MLOCK_ONLY does not name it");
+    report(LogLevel::debug, line << kLeftAlone);
     return;
   }
 

@@ -109,7 +109,9 @@ void tell_of_loss(Change change) noexcept {
   const Settings& settings = *g_following.settings;
   if (settings.required || first_to_say(Saying::dropped)) {
     Message message;
-    describe_loss(message, kSystemKernel, settings, g_following.limit, change == Change::limit);
+    MemlockLimit limit = g_following.limit;
+    limit.exempt = true;  // until now
+    describe_loss(message, kSystemKernel, settings, limit, change == Change::limit);
     report(message.level, message.text);
   }
   if (settings.required) {

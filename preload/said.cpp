@@ -59,6 +59,9 @@ void tell_descendants(char** environment, bool failed) noexcept {
 
 bool first_to_say(Saying saying) noexcept {
   unsigned* const said = g_sayings != nullptr ? g_sayings : &g_said;
+  if (saying != Saying::dropped && g_forebear != 0) {
+    return false;  // of a helper: it is no daemon's news
+  }
   const auto one = static_cast<unsigned>(saying);
   return (__atomic_fetch_or(said, one, __ATOMIC_RELAXED) & one) == 0;
 }

@@ -11,6 +11,9 @@ namespace duende::mlock::preload {
 
 namespace {
 
+[[gnu::section(".data.rel.ro")]] constexpr char kFixed[] =
+    " does not hold: this C library cannot change that default; fix: glibc 2.18";
+
 constexpr int kArenaMax = -8;  // M_ARENA_MAX of malloc.h, glibc 2.10
 
 /// By name: glibc has the first two since 2.18 only, and before 2.34 all in a library of its own. A
@@ -42,8 +45,7 @@ bool apply_thread_settings(const Settings& settings) noexcept {
       settings.arenas == 0 || mallopt == nullptr || mallopt(kArenaMax, settings.arenas) == 1;
   if (!stack || !arenas) {
     Line line;
-    line << (stack ? "ARENAS" : "THREAD_STACK")
-         << " does not hold: this C library cannot change that default; fix: glibc 2.18";
+    line << (stack ? "ARENAS" : "THREAD_STACK") << kFixed;
     report(settings.required ? LogLevel::error : LogLevel::warn, line);
   }
   return stack && arenas;

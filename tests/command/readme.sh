@@ -36,7 +36,7 @@ serve() {
     until [ -s "$PLACE/pid" ] || [ $((tries -= 1)) = 0 ]; do sleep 0.1; done
     expect "$1: starts" [ -s "$PLACE/pid" ]
     daemon=$(cat "$PLACE/pid")
-    expect "$1: says so" contains "$errors" "nbdkit: locked ("
+    expect "$1: says so" contains "$errors" ": locked ("
     expect "$1: is locked" [ "$(vmlck)" -gt 0 ]
 }
 

@@ -10,7 +10,7 @@ probe=$scratch/probe
 cat >"$probe" <<'PROBE'
 #!/bin/sh
 echo "pid $$"
-echo "preload $LD_PRELOAD"
+echo "preload ${LD_PRELOAD%:}"
 for argument; do echo "argument <$argument>"; done
 grep VmLck /proc/self/status
 env | sort | sed -n 's/^DUENDE/setting DUENDE/p'

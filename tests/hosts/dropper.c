@@ -43,20 +43,6 @@ static int drop_capability(int permitted_too) {
   return capset(&header, sets);
 }
 
-/// Without libc, as a runtime that has system calls of its own.
-static int raw_setresuid(uid_t user) {
-#if defined(__x86_64__)
-  register long result __asm__("rax") = SYS_setresuid;
-  __asm__ volatile("syscall"
-                   : "+r"(result)
-                   : "D"((long)user), "S"((long)user), "d"((long)user)
-                   : "rcx", "r11", "memory");
-  return result == 0 ? 0 : -1;
-#else
-  return (int)syscall(SYS_setresuid, user, user, user);
-#endif
-}
-
 /// Into the user namespace of a child, which this process may enter as its parent.
 static int enter_namespace(void) {
   int ready[2];

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "host.h"
+#include "workload.h"
 
 static const size_t kMiB = 1024 * 1024;
 
@@ -77,8 +77,7 @@ static void* touch(void* block) { return memset(block, 1, kMiB); }
 
 /// A daemon that gives up root, by its C library or past it, and whose child then needs memory.
 static void drop_and_allocate(int by_libc, uid_t user) {
-  const long answer =
-      by_libc ? setresuid(user, user, user) : syscall(SYS_setresuid, user, user, user);
+  const int answer = by_libc ? setresuid(user, user, user) : raw_setresuid(user);
   expect(answer == 0, "setresuid");
   const pid_t child = fork();
   if (child == 0) {

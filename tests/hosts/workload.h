@@ -79,4 +79,18 @@ static inline void use_memory(void) {
   extend_break();
 }
 
+/// Without libc, as a runtime that has system calls of its own.
+__attribute__((unused)) static int raw_setresuid(uid_t user) {
+#if defined(__x86_64__)
+  register long result __asm__("rax") = SYS_setresuid;
+  __asm__ volatile("syscall"
+                   : "+r"(result)
+                   : "D"((long)user), "S"((long)user), "d"((long)user)
+                   : "rcx", "r11", "memory");
+  return result == 0 ? 0 : -1;
+#else
+  return (int)syscall(SYS_setresuid, user, user, user);
+#endif
+}
+
 #endif

@@ -124,8 +124,8 @@ std::vector<Row> rows_of_the_limit() {
        .says = expected::dropped(kDefaultLimit, false),
        .fix = Fix::held,
        .identity = Identity::root,
-       .program = {"dropper", "setuid", "threads"},
        .variables = {"FUTURE=1"},
+       .program = {"dropper", "setuid", "threads"},
        .around = start_line() + "@"},
   };
 }
@@ -142,8 +142,8 @@ std::vector<Row> rows_of_the_capability() {
                                             "CAP_IPC_LOCK is permitted but not effective"),
        .fix = Fix::limit,
        .identity = Identity::root,
-       .program = {"dropper", "capset-effective", "work"},
        .variables = {"FUTURE=1"},
+       .program = {"dropper", "capset-effective", "work"},
        .around = start_line() + drop_line() + "@"},
       {.cause = "the capability: of a user namespace (rootless)",
        .says = too_large("does not count: it is held only in a user namespace"),

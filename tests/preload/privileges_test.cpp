@@ -249,7 +249,7 @@ TEST_SUITE("privileges") {
       return;
     }
     for (const std::string_view times : {"999", "1000", "1500"}) {
-      Launch launch = placed(kHere, "toggler", {std::string(times), "work"});
+      Launch launch = placed(kHere, "toggler", {std::string(times), "work"}, {"FUTURE=1"});
       launch.identity = Identity::root;
       limit_locking(launch, kDefaultLimit);
       const Finished finished = run(launch);
@@ -265,7 +265,7 @@ TEST_SUITE("privileges") {
     if (root_is_missing()) {
       return;
     }
-    Launch launch = placed(kHere, "toggler", {"300", "signals"});
+    Launch launch = placed(kHere, "toggler", {"300", "signals"}, {"FUTURE=1"});
     launch.identity = Identity::root;
     limit_locking(launch, kDefaultLimit);
     const Finished finished = run(launch);

@@ -159,7 +159,7 @@ TEST_SUITE("causes") {
       return;
     }
     for (const std::string_view required : {"REQUIRED=0", "REQUIRED=1"}) {
-      Launch launch = shimmed("report", {}, {required});
+      Launch launch = shimmed("report", {}, {required, "FUTURE=1"});
       launch.identity = Identity::root;
       launch.refusal = Refusal{SYS_mlockall, EINVAL, kMclOnfault};
       limit_locking(launch, kDefaultLimit);

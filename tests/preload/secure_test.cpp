@@ -92,8 +92,8 @@ void check_locked(const Finished& finished) {
   CHECK(finished.how() == "exit 0");
   CHECK(locked_at_main(finished) > 0);
   CHECK(locked_after_mapping(finished) == locked_at_main(finished));
-  check_error(finished, any_line("(secure)", expected::lifted(kDefaultLimit) + "; fix: " +
-                                                 expected::fix_of_limit(kHere) +
+  check_error(finished, any_line("(secure)", expected::lifted(kDefaultLimit) +
+                                                 "; fix: " + expected::fix_of_limit(kHere) +
                                                  ", or DUENDE_MLOCK_FUTURE=1"));
 }
 
@@ -176,8 +176,7 @@ TEST_SUITE("secure") {
     CHECK(finished.how() == "exit 0");
     CHECK(finished.err.find("duende-mlock[") == 0);
     CHECK(finished.err.find("forker") == std::string::npos);
-    CHECK(finished.err.find("] (secure): CAP_IPC_LOCK was dropped: ") != std::string::npos);
-    CHECK(finished.err.find("] (secure): after fork: ") != std::string::npos);
+    CHECK(finished.err.find('\n') == finished.err.size() - 1);
   }
 }
 

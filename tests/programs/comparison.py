@@ -22,6 +22,7 @@ import harness
 import processes
 
 PREFIX = b"duende-mlock["
+UNLOCKED = re.compile(rb"duende-mlock\[\d+\] \S+: not locked: [^'\n]*\n?")
 LIMITED = b"RLIMIT_MEMLOCK"  # in the line that says so; with FUTURE=1 allocations may then fail
 USER = 65534
 GROUP_MIB = 128
@@ -60,8 +61,16 @@ class Result:
 
     def said(self):
         """How often each thing was said, whatever the process and the numbers."""
-        things = (line.split(b": ", 1)[1] for line in self.own_lines)
+        things = (line.split(b": ", 1)[1] for line in self.news())
         return collections.Counter(re.sub(rb"[0-9]+", b"#", thing) for thing in things)
+
+    def news(self):
+        """Its lines but those of what could not be locked, unlike the program that started it."""
+        return [line for line in self.own_lines if not UNLOCKED.search(line)]
+
+    def output(self):
+        """Scripts capture stderr, too."""
+        return UNLOCKED.sub(b"", self.out)
 
     def without_own_lines(self):
         lines = self.err.splitlines(keepends=True)
@@ -149,16 +158,16 @@ def difference(without, with_library):
     found = []
     if with_library.status != without.status:
         found.append(f"{with_library.status}, not {without.status}")
-    if with_library.out != without.out:
-        found.append("its output differs:" + changes(without.out, with_library.out))
+    if with_library.output() != without.out:
+        found.append("its output differs:" + changes(without.out, with_library.output()))
     if with_library.without_own_lines() != without.err:
         changed = changes(without.err, with_library.without_own_lines())
         found.append("its stderr differs:" + changed)
     if said_again := [text for text, times in with_library.said().items() if times > 1]:
         found.append(f"the library says again and again {said_again}")
-    if len(with_library.own_lines) > MOST_LINES:
-        lines = b"".join(with_library.own_lines[: MOST_LINES + 1])
-        found.append(f"{len(with_library.own_lines)} lines of the library: {lines!r}")
+    if len(with_library.news()) > MOST_LINES:
+        lines = b"".join(with_library.news()[: MOST_LINES + 1])
+        found.append(f"{len(with_library.news())} lines of the library: {lines!r}")
     return "; ".join(found)
 
 

@@ -42,6 +42,20 @@ TEST_CASE("each segment is read in once, also when more is loaded") {
   CHECK(kernel.calls[3] == populated(0x5000, 0x3000));
 }
 
+TEST_CASE("of what is loaded later, data is locked as well") {
+  FakeKernel kernel;
+  kernel.code = {{0x1000, 0x2000}, {0x3000, 0x1000}};
+  kernel.writable_code = {0x3000, 0x8000};
+  ResidentCode code;
+  code.read_in(kernel);
+  CHECK(kernel.calls == Calls{populated(0x1000, 0x2000)});
+  kernel.calls.clear();
+  kernel.code.insert(kernel.code.end(), {{0x7000, 0x1000}, {0x8000, 0x1000}});
+  code.look_for_more(kernel);
+  CHECK(kernel.calls == Calls{"mlock2(3000+1000)", "mlock2(7000+1000)", populated(0x7000, 0x1000),
+                              "mlock2(8000+1000)"});
+}
+
 TEST_CASE("nothing is looked for where nothing was read in") {
   FakeKernel kernel;
   kernel.code = {{0x1000, 0x2000}};

@@ -181,11 +181,9 @@ Answer Kernel::locks_new_mappings() const noexcept { return g_current->locks_new
 
 unsigned long long Kernel::load_count() const noexcept { return g_current->code.size(); }
 
-void Kernel::visit_code(bool (*visit)(void* context, std::uintptr_t begin,
-                                      std::size_t size) noexcept,
-                        void* context) const noexcept {
+void Kernel::visit_code(VisitSegment* visit, void* context) const noexcept {
   for (const auto& [begin, size] : g_current->code) {
-    if (!visit(context, begin, size)) {
+    if (!visit(context, begin, size, g_current->writable_code.contains(begin))) {
       return;
     }
   }

@@ -126,11 +126,11 @@ TEST_CASE("the code of this program is among the code that is visited") {
     bool found;
   } search = {reinterpret_cast<std::uintptr_t>(&page_size), false};
   kSystemKernel.visit_code(
-      [](void* context, std::uintptr_t begin, std::size_t size) noexcept {
+      [](void* context, std::uintptr_t begin, std::size_t size, bool writable) noexcept {
         auto& [wanted, found] = *static_cast<Search*>(context);
         CHECK(begin % page_size() == 0);
         CHECK(size % page_size() == 0);
-        found = found || (wanted >= begin && wanted < begin + size);
+        found = found || (!writable && wanted >= begin && wanted < begin + size);
         return true;
       },
       &search);
