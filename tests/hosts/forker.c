@@ -9,7 +9,6 @@
 
 #include "workload.h"
 
-static const size_t kMiB = 1024 * 1024;
 
 // Larger than what the kernel maps around one fault, and never read: only a shim that makes the
 // constants resident brings it in.
