@@ -75,9 +75,11 @@ void ResidentCode::read_in(const Kernel& kernel) noexcept {
   }
 }
 
-void ResidentCode::read_in_again(const Kernel& kernel) const noexcept {
-  for (std::size_t i = 0; i < count_; ++i) {
-    (void)kernel.populate_read(ranges_[i].begin, ranges_[i].size);
+void ResidentCode::read_in_again(const Kernel& kernel, std::size_t most) const noexcept {
+  for (std::size_t i = 0; i < count_ && most != 0; ++i) {
+    const std::size_t size = std::min(ranges_[i].size, most);
+    (void)kernel.populate_read(ranges_[i].begin, size);
+    most -= size;
   }
 }
 

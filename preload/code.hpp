@@ -11,6 +11,10 @@ namespace duende::mlock::preload {
 /// browser's or a compiler's hundreds would be felt at every start.
 inline constexpr std::size_t kCodeBudget = std::size_t{64} << 20;
 
+/// And for a child that only may outlive its parent: 16 MiB, of which a daemon that forks without a
+/// word (nbdkit) needs ten, and which takes a child no more than 2 ms.
+inline constexpr std::size_t kChildBudget = std::size_t{16} << 20;
+
 class ResidentCode {
  public:
   /// Reads in what has been loaded since the last time, as far as the budget goes: the above, and a
@@ -19,9 +23,10 @@ class ResidentCode {
   /// a child of fork(2).
   void read_in(const Kernel& kernel) noexcept;
 
-  /// What was read in so far, once more, in a child of fork(2), whose page tables are without it:
-  /// while the parent lives, its lock keeps the pages, and the child need not. Async-signal-safe.
-  void read_in_again(const Kernel& kernel) const noexcept;
+  /// What was read in so far, once more, up to so many bytes, in a child of fork(2), whose page
+  /// tables are without it: while the parent lives, its lock keeps the pages, and the child need
+  /// not. Async-signal-safe.
+  void read_in_again(const Kernel& kernel, std::size_t most = kCodeBudget) const noexcept;
 
   /// `read_in`, if that was ever done and something was loaded since, which is locked as well, with
   /// its data.

@@ -46,6 +46,20 @@ void before_fork() noexcept {
 /// In the parent, which goes on: for what its later children share with it, its own lock is enough.
 void after_fork() noexcept { g_inheritance.heritage.outlives = false; }
 
+/// Out of line, as a line takes more stack than a signal handler that forks may have left, and most
+/// children have nothing to say.
+[[gnu::noinline]] void tell_of_child(const Outcome& outcome) noexcept {
+  Message message;
+  message.text << "after fork: ";
+  describe(message, kSystemKernel, outcome, *g_inheritance.settings);
+  const bool failed = outcome.failure != Failure::none;
+  const bool lost_future = g_inheritance.future && outcome.plan.future_withheld;
+  const bool loud = (failed && first_to_say(Saying::child_unlocked)) ||
+                    (lost_future && first_to_say(Saying::child_current_only)) ||
+                    message.level == LogLevel::error;
+  report(loud ? message.level : LogLevel::debug, message.text);
+}
+
 /// In the child, possibly of a process with threads: async-signal-safe calls only.
 void lock_child() noexcept {
   const detail::ErrnoGuard guard;
@@ -57,18 +71,11 @@ void lock_child() noexcept {
   g_inheritance.heritage.outlives = true;
   const Outcome outcome = carry_out(kSystemKernel, plan, limit);
   follow_privileges(settings, outcome);
-  const bool failed = outcome.failure != Failure::none;
-  const bool lost_future = g_inheritance.future && outcome.plan.future_withheld;
-  if (failed || lost_future || reported(LogLevel::debug)) {
-    Message message;
-    message.text << "after fork: ";
-    describe(message, kSystemKernel, outcome, settings);
-    const bool loud = (failed && first_to_say(Saying::child_unlocked)) ||
-                      (lost_future && first_to_say(Saying::child_current_only)) ||
-                      message.level == LogLevel::error;
-    report(loud ? message.level : LogLevel::debug, message.text);
+  const bool lost_future = g_inheritance.future && plan.future_withheld;
+  if (outcome.failure != Failure::none || lost_future || reported(LogLevel::debug)) {
+    tell_of_child(outcome);
   }
-  if (failed && settings.required) {
+  if (outcome.failure != Failure::none && settings.required) {
     abort_daemon();
   }
 }

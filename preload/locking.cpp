@@ -56,7 +56,7 @@ void bring_back(const Kernel& kernel, Outcome& outcome) noexcept {
 void read_in(const Kernel& kernel, Code code) noexcept {
   switch (code) {
     case Code::resident: resident_code().read_in(kernel); return;
-    case Code::again: resident_code().read_in_again(kernel); return;
+    case Code::again: resident_code().read_in_again(kernel, kChildBudget); return;
     case Code::faults: return;
   }
 }

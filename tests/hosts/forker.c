@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Forks in the way its first argument says, and prints what /proc says of each process.
-// forker tree|thread|orphan MIB; forker drop|drop-raw UID.
+// forker tree|thread|orphan MIB; forker drop|drop-raw UID; forker handler 0.
 #define _GNU_SOURCE  // setresuid
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "workload.h"
-
 
 // Larger than what the kernel maps around one fault, and never read: only a shim that makes the
 // constants resident brings it in.
@@ -72,6 +72,32 @@ static void fork_orphan(void) {
   dump("child");
 }
 
+static char g_stack[64 * 1024];
+
+/// How much of it a child has used until it is back from fork(2).
+static void fork_on_own_stack(int signal) {
+  (void)signal;
+  const pid_t child = fork();
+  if (child == 0) {
+    size_t untouched = 0;
+    while (untouched < sizeof g_stack && g_stack[untouched] == 0x55) {
+      ++untouched;
+    }
+    say("used %d\n", (int)(sizeof g_stack - untouched));
+    _exit(0);
+  }
+  wait_for(child);
+}
+
+static void fork_in_handler(void) {
+  const stack_t stack = {.ss_sp = g_stack, .ss_size = sizeof g_stack};
+  struct sigaction action = {.sa_handler = fork_on_own_stack, .sa_flags = SA_ONSTACK};
+  memset(g_stack, 0x55, sizeof g_stack);
+  expect(sigaltstack(&stack, NULL) == 0, "sigaltstack");
+  expect(sigaction(SIGUSR1, &action, NULL) == 0, "sigaction");
+  expect(raise(SIGUSR1) == 0, "raise");
+}
+
 static void* touch(void* block) { return memset(block, 1, kMiB); }
 
 /// A daemon that gives up root, by its C library or past it, and whose child then needs memory.
@@ -99,6 +125,10 @@ int main(int count, char** arguments) {
   const unsigned long number = strtoul(arguments[2], NULL, 10);
   if (strcmp(way, "drop") == 0 || strcmp(way, "drop-raw") == 0) {
     drop_and_allocate(strcmp(way, "drop") == 0, (uid_t)number);
+    return 0;
+  }
+  if (strcmp(way, "handler") == 0) {
+    fork_in_handler();
     return 0;
   }
   char* const ballast = malloc(number * kMiB + 1);

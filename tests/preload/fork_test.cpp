@@ -175,6 +175,22 @@ TEST_SUITE("root") {
     }
   }
 
+  TEST_CASE("a signal handler's small stack is enough for a fork, with 3 KiB more") {
+    if (root_is_missing()) {
+      return;
+    }
+    Launch bare = plain("forker", {"handler", "0"});
+    bare.identity = Identity::root;
+    const auto without = number(run(bare).out, "used ");
+    REQUIRE(without > 0);
+    for (const std::string_view log : {"LOG=info", "LOG=debug"}) {
+      const Finished finished = run(forker("handler", "0", {log}));
+      CAPTURE(log);
+      CHECK(finished.how() == "exit 0");
+      CHECK(number(finished.out, "used ") <= without + 3 * 1024);
+    }
+  }
+
   TEST_CASE("a required child that cannot lock aborts; its parent does not") {
     if (root_is_missing()) {
       return;

@@ -77,6 +77,16 @@ TEST_CASE("in a child the same again, without a look at what is loaded") {
   CHECK(kernel.calls == before);
 }
 
+TEST_CASE("a child that only may outlive its parent gets the first of it") {
+  FakeKernel kernel;
+  kernel.code = {{0x1000, 0x2000}, {0x9000, 0x4000}, {0x10000, 0x1000}};
+  ResidentCode code;
+  code.read_in(kernel);
+  kernel.calls.clear();
+  code.read_in_again(kernel, 0x3000);
+  CHECK(kernel.calls == Calls{populated(0x1000, 0x2000), populated(0x9000, 0x1000)});
+}
+
 TEST_CASE("of very many segments, a child gets the first") {
   FakeKernel kernel;
   for (std::uintptr_t i = 1; i <= 200; ++i) {

@@ -85,7 +85,7 @@ class LineReader {
   std::size_t scanned_ = 0;  // no newline before this
   std::size_t filled_ = 0;
   bool skipping_ = false;  // through the rest of a line that was cut
-  char buffer_[2048];
+  char buffer_[1024];
 };
 
 /// From /proc/self/status, in bytes.
