@@ -79,8 +79,8 @@ int after_madvise(int answer, int before, std::uintptr_t begin, std::size_t size
   return error == 0 ? 0 : -1;
 }
 
-bool locked_against(int answer, int flags) noexcept {
-  return answer != 0 && errno == EBUSY && (flags & MS_INVALIDATE) != 0 && g_despite_locks;
+bool locked_against(int answer) noexcept {
+  return answer != 0 && errno == EBUSY && g_despite_locks;
 }
 
 }  // namespace duende::mlock::preload

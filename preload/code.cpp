@@ -48,10 +48,11 @@ bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
                        bool writable) noexcept {
   auto& walk = *static_cast<Walk*>(opaque);
   ResidentCode& code = walk.code;
-  if (walk.later && (writable || !walk.knows(begin))) {
+  const bool known = !writable && walk.knows(begin);
+  if (walk.later && !known) {
     (void)walk.kernel.lock(begin, size, true);
   }
-  if (writable || walk.knows(begin)) {
+  if (writable || known) {
     return true;
   }
   const Range range = {begin, code.room_for(walk.kernel, size)};
@@ -63,7 +64,7 @@ bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
     code.ranges_[code.count_++] = range;
     walk.place = code.count_;
   }
-  return range.size != 0;
+  return range.size != 0 || walk.later;
 }
 
 void ResidentCode::read_in(const Kernel& kernel) noexcept {

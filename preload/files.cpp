@@ -16,12 +16,15 @@ struct Policy {
 constinit Policy g_policy;
 
 /// MAP_LOCKED is the program's own wish; what private writable mappings change is anonymous memory.
-bool is_data(int protection, int flags, int file) noexcept {
+bool may_be_data(int protection, int flags, int file) noexcept {
   const bool code = (protection & PROT_EXEC) != 0;
   const bool changes_memory = (protection & PROT_WRITE) != 0 && (flags & MAP_TYPE) == MAP_PRIVATE;
+  return file >= 0 && (flags & (MAP_ANONYMOUS | MAP_LOCKED)) == 0 && !code && !changes_memory;
+}
+
+bool never_swapped(int file) noexcept {
   const detail::ErrnoGuard guard;
-  return file >= 0 && (flags & (MAP_ANONYMOUS | MAP_LOCKED)) == 0 && !code && !changes_memory &&
-         kSystemKernel.swappable(file) == Answer::no;
+  return kSystemKernel.swappable(file) == Answer::no;
 }
 
 /// A lock that populates would read in the whole file first: so it is mapped without access until
@@ -47,15 +50,17 @@ void* map_unpopulated(Mmap* real, void* address, std::size_t size, int protectio
 void* map(Mmap* real, void* address, std::size_t size, int protection, int flags, int file,
           off_t offset) noexcept {
   const Policy policy = g_policy;
-  if (file < 0 || policy.all_files || !is_data(protection, flags, file)) {
+  const bool data = !policy.all_files && may_be_data(protection, flags, file);
+  g_policy.data_mapped |= data;
+  // Where nothing is locked there is nothing to do, and not a call to be made.
+  if (!data || policy.future == FutureLock::none || !never_swapped(file)) {
     return real(address, size, protection, flags, file, offset);
   }
-  g_policy.data_mapped = true;
   if (policy.future == FutureLock::populated) {
     return map_unpopulated(real, address, size, protection, flags, file, offset);
   }
   void* const begin = real(address, size, protection, flags, file, offset);
-  if (policy.future == FutureLock::onfault && begin != MAP_FAILED) {
+  if (begin != MAP_FAILED) {
     const detail::ErrnoGuard guard;
     (void)kSystemKernel.munlock(reinterpret_cast<std::uintptr_t>(begin), size);
   }

@@ -149,9 +149,12 @@ DUENDE_MLOCK_EXPORT int madvise(void* address, std::size_t size, int advice) noe
 }
 
 DUENDE_MLOCK_EXPORT int msync(void* address, std::size_t size, int flags) {
+  if ((flags & MS_INVALIDATE) == 0) {
+    return REAL(msync)(address, size, flags);  // by a jump: a thread may be cancelled in it
+  }
   const int before = errno;
   const int answer = REAL(msync)(address, size, flags);
-  if (!locked_against(answer, flags)) {
+  if (!locked_against(answer)) {
     return answer;
   }
   errno = before;
