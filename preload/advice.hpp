@@ -24,8 +24,8 @@ void take_advice_despite_locks() noexcept;
 [[nodiscard]] int after_madvise(int answer, int before, std::uintptr_t begin, std::size_t size,
                                 int advice) noexcept;
 
-/// Whether an msync(2) that answered so is to be repeated without MS_INVALIDATE, which on Linux does
-/// nothing but be refused where a page is locked.
+/// Whether an msync(2) that answered so is to be repeated without MS_INVALIDATE, which on Linux
+/// does nothing but be refused where a page is locked.
 [[nodiscard]] bool locked_against(int answer) noexcept;
 
 }  // namespace duende::mlock::preload

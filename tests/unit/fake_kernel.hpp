@@ -58,7 +58,7 @@ class FakeKernel {
   bool data_files_mapped = false;
   preload::Answer locks_new_mappings = preload::Answer::yes;
   std::vector<std::pair<std::uintptr_t, std::size_t>> code;  // segments of loaded objects
-  std::set<std::uintptr_t> writable_code;  // by where they begin
+  std::set<std::uintptr_t> writable_code;                    // by where they begin
   std::size_t total_memory = std::size_t{4} << 30U;
   long least_thread_stack = 16384;  // sysconf(_SC_THREAD_STACK_MIN)
   std::deque<int> io_flusher_errors;
