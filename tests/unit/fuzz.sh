@@ -24,8 +24,10 @@ if ! compile fuzzer "$work/probe.cpp" -o "$work/probe" 2>"$work/error"; then
   exit 77
 fi
 
-# An archive, of which the constructor is never linked: it would lock the fuzzer.
+# An archive, of which the constructor is never linked: it would lock the fuzzer. Without the wrappers,
+# which have the names of libc's functions and would be.
 for source in "$root"/preload/*.cpp; do
+  [ "${source##*/}" != wrappers.cpp ] || continue
   compile fuzzer-no-link -c "$source" -o "$work/$(basename "$source" .cpp).o"
 done
 for parser in elf file process text unit; do
