@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // kubernetes: a manifest, in which an init container lays the library out for the daemon's.
+#include <algorithm>
 #include <cstdio>
 
 #include "image.hpp"
@@ -88,6 +89,8 @@ constexpr const char kBottom[] = R"(          securityContext:
             sizeLimit: 4Mi
 )";
 
+constexpr std::string_view kFuture = "DUENDE_MLOCK_FUTURE";
+
 }  // namespace
 
 int kubernetes(const KubernetesOptions& options) {
@@ -102,6 +105,13 @@ int kubernetes(const KubernetesOptions& options) {
   for (const Setting& setting : options.settings.all) {
     text += format("            - name: {}\n              value: {}\n", setting.name,
                    quote(setting.value));
+  }
+  // Kubernetes has no memlock limit to set: the capability alone lifts the one there is, and then
+  // future locks have to be asked for.
+  const bool said = std::any_of(options.settings.all.begin(), options.settings.all.end(),
+                                [](const Setting& setting) { return setting.name == kFuture; });
+  if (!said) {
+    text += format("            - name: {}\n              value: \"1\"\n", kFuture);
   }
   text += format(kBottom, join(options.settings.capabilities(), ", "));
   std::fputs(text.c_str(), stdout);

@@ -53,11 +53,13 @@ examine() {
 
 all() {
     mlock kubernetes
-    examine Deployment locked-daemon daemon IPC_LOCK ''
+    examine Deployment locked-daemon daemon IPC_LOCK DUENDE_MLOCK_FUTURE=1
     mlock kubernetes --daemonset --name swap-server --image place/server:2 --swap-device \
         --required --only='a"b\c' --arenas 1 --library /opt/other.so
     examine DaemonSet swap-server place/server:2 "IPC_LOCK SYS_RESOURCE SYS_NICE" \
-        'DUENDE_MLOCK_PROFILE=swap-device|DUENDE_MLOCK_REQUIRED=1|DUENDE_MLOCK_ONLY=a"b\c|DUENDE_MLOCK_ARENAS=1'
+        'DUENDE_MLOCK_PROFILE=swap-device|DUENDE_MLOCK_REQUIRED=1|DUENDE_MLOCK_ONLY=a"b\c|DUENDE_MLOCK_ARENAS=1|DUENDE_MLOCK_FUTURE=1'
+    mlock kubernetes --no-future
+    examine Deployment locked-daemon daemon IPC_LOCK DUENDE_MLOCK_FUTURE=0
 }
 
 run_tests all
