@@ -231,6 +231,8 @@ constexpr Figure kFigures[] = {
      [](const Row& row) { return of_threads(row, row.look.threads.flushers); }},
     {"realtime_priority", "Lowest real-time priority among the threads.",
      [](const Row& row) { return of_threads(row, row.look.threads.realtime); }},
+    {"library_outdated", "Whether another build of the library is installed than the one loaded.",
+     [](const Row& row) { return flag(row.look.build.outdated()); }},
     {"children", "Descendants.",
      [](const Row& row) { return row.has_children ? Size(row.children.size()) : std::nullopt; }},
     {"locked_children", "Descendants whose memory is locked.",
@@ -267,6 +269,8 @@ Json json_of(const Row& row) {
   object["ld_preload"] = bool_or_null(look.preloaded);
   object["library_loaded"] =
       bool_or_null(look.mappings.known() ? std::optional(look.mappings.library) : std::nullopt);
+  object["library_build"] = text_or_null(look.build.mapped);
+  object["library_outdated"] = bool_or_null(look.build.outdated());
   for (const char* const name :
        {"charged_bytes", "resident_bytes", "locked_bytes", "swapped_bytes", "limit_bytes"}) {
     object[name] = figure(row, name);

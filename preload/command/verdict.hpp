@@ -2,6 +2,7 @@
 // A process, looked at once: whether its memory is locked, how, and by whom.
 #pragma once
 
+#include "build.hpp"
 #include "process.hpp"
 
 namespace duende::mlock::command {
@@ -17,6 +18,7 @@ struct Look {
   std::optional<Limits> limits;
   Threads threads;
   std::optional<bool> preloaded;  // LD_PRELOAD names the library
+  Build build;                    // of the library
 
   [[nodiscard]] bool is_locked() const noexcept { return state == State::locked; }
   /// Neither gone nor on the way.
