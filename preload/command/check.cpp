@@ -348,13 +348,8 @@ int check_target(const std::string& target, const std::string& said) {
 int check_all(const std::string& library) {
   int worst = 0;
   for (const std::string& name : all_units("")) {
-    const Unit unit(name, "", true);
-    const Unit without(name, "", false);
-    const Unit::Environment environment = unit.environment();
-    const auto preloaded = environment.find("LD_PRELOAD");
-    const bool names_it =
-        preloaded != environment.end() && preloaded->second.find(kLibraryName) != std::string::npos;
-    if (names_it || without.values("LimitMEMLOCK") != unit.values("LimitMEMLOCK")) {
+    const bool has_drop_in = exists(format("/etc/systemd/system/{}.d/{}", name, kDropInName));
+    if (has_drop_in || Unit(name, "", true).preloads_library()) {
       std::printf("%s\n", name.c_str());
       std::fflush(stdout);
       worst = std::max(worst, check_target(name, library));
