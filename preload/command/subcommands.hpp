@@ -41,11 +41,21 @@ struct CheckOptions {
 };
 int check(const CheckOptions& options);
 
+struct ExplainOptions {
+  Words lines;       // of a log; none: those of stdin
+  bool all = false;  // whatever there is to explain
+};
+int explain(const ExplainOptions& options);
+
 struct SystemdOptions {
   GivenSettings settings;
-  std::string unit;
+  Words units;
   std::string root;
+  bool all_services = false;  // a drop-in for them all, instead of for units
   bool install = false;
+  bool remove = false;
+  bool dry_run = false;
+  bool list = false;  // the units that preload the library
 };
 int systemd(const SystemdOptions& options);
 

@@ -18,7 +18,7 @@ offer() {
     errors=$(cat "$scratch/errors")
 }
 
-subcommands='run attach unlock status check systemd docker compose podman kubernetes install completion'
+subcommands='run attach unlock status check explain systemd docker compose podman kubernetes install completion'
 offer ''
 for subcommand in $subcommands; do
     expect "the subcommand $subcommand" has_line "$output" "$subcommand"

@@ -12,6 +12,7 @@
 #include "check.hpp"
 #include "deployment.hpp"
 #include "precondition.hpp"
+#include "preload/command/explanations.hpp"
 
 namespace duende::mlock::test {
 
@@ -324,6 +325,18 @@ bool fails(const Row& row) {
 }  // namespace
 
 TEST_SUITE("causes") {
+  TEST_CASE("each is explained, and not as a success") {
+    for (const Row& row : all_rows()) {
+      for (const Place place : kPlaces) {
+        const std::string line = whole_line(row, place);
+        const command::Explanation* const known = command::explanation_of(line);
+        CAPTURE(line);
+        REQUIRE(known != nullptr);
+        CHECK(known->line != "locked (...)");
+      }
+    }
+  }
+
   TEST_CASE("each, as the whole of stderr; the program runs") {
     if (surroundings_are_missing()) {
       return;
