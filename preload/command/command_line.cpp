@@ -247,6 +247,7 @@ struct CommandLine::Parts {
     add_format("--json", Format::json, "a JSON array");
     add_format("--prometheus", Format::prometheus, "metrics for the textfile collector");
     add_format("--quiet", Format::quiet, "nothing but the exit status");
+    value(sub, "--output", status.output, "PATH", "into this file, which is never half written");
     sub.add_flag_callback(
         "--no-children", [this] { status.children = false; },
         "what descends from a process does not count");

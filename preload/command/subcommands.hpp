@@ -29,6 +29,7 @@ enum class Format : unsigned char { table, json, prometheus, quiet };
 struct StatusOptions {
   Words targets;  // PIDs, names
   Format format = Format::table;
+  std::string output;  // a file; empty: stdout
   bool children = true;
   unsigned watch = 0;  // seconds between two looks; 0: one look
 };

@@ -25,6 +25,9 @@ struct Look {
   [[nodiscard]] bool runs() const noexcept {
     return state != State::gone && state != State::zombie;
   }
+  [[nodiscard]] std::optional<bool> library_loaded() const noexcept {
+    return mappings.known() ? std::optional(mappings.library) : std::nullopt;
+  }
   /// Empty: not known, or not locked.
   [[nodiscard]] std::string_view locked_by() const noexcept;
   /// Whether every mapping that could be locked is; empty if that is not known.
