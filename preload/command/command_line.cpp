@@ -323,7 +323,17 @@ struct CommandLine::Parts {
     value(sub, "--image", kubernetes.image, "IMAGE", "the daemon's image (default: daemon)");
     value(sub, "--library-image", kubernetes.library_image, "IMAGE",
           "one with this program and the library (default: duende-mlock)");
-    sub.add_flag("--daemonset", kubernetes.daemonset, "one on each node, instead of a Deployment");
+    value(sub, "--container", kubernetes.container, "NAME",
+          "of the workload's, for --kustomize (default: daemon)");
+    CLI::Option* const daemonset = sub.add_flag("--daemonset", kubernetes.daemonset,
+                                                "one on each node, instead of a Deployment");
+    CLI::Option* const policy =
+        sub.add_flag("--policy", kubernetes.policy,
+                     "an admission policy instead, for pods with an annotation (1.36)")
+            ->excludes(daemonset);
+    sub.add_flag("--kustomize", kubernetes.kustomize, "a Kustomize component instead")
+        ->excludes(daemonset)
+        ->excludes(policy);
     add_settings(sub, "where the library is in its image, if not beside this program");
   }
 

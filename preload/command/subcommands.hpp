@@ -73,7 +73,10 @@ struct KubernetesOptions {
   std::string name = "locked-daemon";
   std::string image = "daemon";
   std::string library_image = "duende-mlock";
+  std::string container = "daemon";  // of a component
   bool daemonset = false;
+  bool policy = false;     // for all pods that ask for it
+  bool kustomize = false;  // a component
 };
 int kubernetes(const KubernetesOptions& options);
 

@@ -48,6 +48,7 @@ all() {
     usage_error run --on-fault --populate true
     usage_error status --watch 0
     usage_error kubernetes --name Upper
+    usage_error kubernetes --policy --kustomize
     usage_error check no-such-command-anywhere
     for option in fork=never log=loud realtime=100 realtime=-1 realtime=x arenas=0 arenas=x only= \
         thread-stack=0 thread-stack=1T thread-stack=K; do
