@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "colour.hpp"
 #include "file.hpp"
 #include "subcommands.hpp"
 #include "verdict.hpp"
@@ -170,6 +171,14 @@ std::string summary(const std::vector<Row>& rows) {
   return text + '\n';
 }
 
+/// Of a cell under LOCKED.
+Colour colour_of(std::string_view locked) {
+  return locked == "yes"                                                         ? Colour::good
+         : locked == "no"                                                        ? Colour::bad
+         : locked == name_of(State::partly) || locked == name_of(State::unknown) ? Colour::doubtful
+                                                                                 : Colour::none;
+}
+
 std::string table(const std::vector<Row>& rows) {
   if (rows.empty()) {
     return "";
@@ -183,9 +192,11 @@ std::string table(const std::vector<Row>& rows) {
       widths[i] = std::max(widths[i], line[i].size());
     }
   }
+  constexpr std::size_t kLocked = 2;
   for (const Words& line : lines) {
     for (std::size_t i = 0; i + 1 < line.size(); ++i) {
-      out += format("{:<{}}  ", line[i], widths[i]);
+      const std::string cell = format("{:<{}}  ", line[i], widths[i]);
+      out += i == kLocked ? in_colour(colour_of(line[i]), cell) : cell;
     }
     out += line.back() + '\n';
   }
