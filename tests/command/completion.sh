@@ -4,6 +4,7 @@
 . "$(dirname "$0")/common.sh"
 need bash
 completion=$scratch/completion
+cd "$scratch" || exit # options that take a value take --help for one, a file's name perhaps
 "$command" completion bash >"$completion"
 ! command -v shellcheck >/dev/null ||
     expect "shellcheck finds nothing in it" shellcheck "$completion"
