@@ -37,10 +37,12 @@ class Fields {
   bool little_endian_;
 };
 
-/// A program header, and what it describes. Sizes and places are of elf(5).
+/// A program header: what it describes is to be looked at only where it matters. Sizes and places
+/// are of elf(5).
 struct Segment {
   std::uint64_t type;
-  std::string_view contents;
+  std::uint64_t place;
+  std::uint64_t length;
 };
 
 /// Calls `visit` with each.
@@ -53,7 +55,7 @@ void visit_segments(const Fields& fields, bool wide, Visit visit) {
     const std::uint64_t header = table + i * size;
     const auto place = wide ? fields.at(header + 8, 8) : fields.at(header + 4, 4);
     const auto length = wide ? fields.at(header + 32, 8) : fields.at(header + 16, 4);
-    visit(Segment{fields.at(header, 4), fields.text(place, length)});
+    visit(Segment{fields.at(header, 4), place, length});
   }
 }
 
@@ -64,7 +66,8 @@ void read_segments(ElfFacts& facts, const Fields& fields) {
       facts.linking = Linking::static_pie;
     } else if (segment.type == PT_INTERP) {
       facts.linking = Linking::dynamic;
-      facts.interpreter = segment.contents.substr(0, segment.contents.find('\0'));
+      const std::string_view path = fields.text(segment.place, segment.length);
+      facts.interpreter = path.substr(0, path.find('\0'));
     }
   });
 }
@@ -133,7 +136,7 @@ std::string parse_build_id(std::string_view file) {
     const Fields fields(file, facts->little_endian);
     visit_segments(fields, facts->bits == 64, [&](const Segment& segment) {
       if (segment.type == PT_NOTE && id.empty()) {
-        id = build_id_among(segment.contents, facts->little_endian);
+        id = build_id_among(fields.text(segment.place, segment.length), facts->little_endian);
       }
     });
   }
