@@ -37,12 +37,11 @@ class Fields {
   bool little_endian_;
 };
 
-/// A program header: what it describes is to be looked at only where it matters. Sizes and places
-/// are of elf(5).
+/// A program header, and where what it describes is. Sizes and places are of elf(5).
 struct Segment {
   std::uint64_t type;
   std::uint64_t place;
-  std::uint64_t length;
+  std::uint64_t size;
 };
 
 /// Calls `visit` with each.
@@ -66,7 +65,7 @@ void read_segments(ElfFacts& facts, const Fields& fields) {
       facts.linking = Linking::static_pie;
     } else if (segment.type == PT_INTERP) {
       facts.linking = Linking::dynamic;
-      const std::string_view path = fields.text(segment.place, segment.length);
+      const std::string_view path = fields.text(segment.place, segment.size);
       facts.interpreter = path.substr(0, path.find('\0'));
     }
   });
@@ -136,7 +135,7 @@ std::string parse_build_id(std::string_view file) {
     const Fields fields(file, facts->little_endian);
     visit_segments(fields, facts->bits == 64, [&](const Segment& segment) {
       if (segment.type == PT_NOTE && id.empty()) {
-        id = build_id_among(fields.text(segment.place, segment.length), facts->little_endian);
+        id = build_id_among(fields.text(segment.place, segment.size), facts->little_endian);
       }
     });
   }
