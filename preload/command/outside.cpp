@@ -110,6 +110,11 @@ std::string describe(const OutsideOutcome& outcome, const LockPlan& plan, const 
           "; not future: allocations beyond RLIMIT_MEMLOCK ({} KiB) would fail; fix: an "
           "infinite limit",
           limit.soft / 1024);
+    } else if (plan.future && !limit.infinite()) {
+      text += format(
+          "; without CAP_IPC_LOCK, allocations beyond RLIMIT_MEMLOCK ({} KiB) fail; fix: an "
+          "infinite limit",
+          limit.soft / 1024);
     }
     return text;
   }

@@ -62,7 +62,7 @@ void prepare_outside(Watch& watch) {
   if (settings.raise_limit) {
     preload::raise_memlock_limit(kSystemKernel);
   }
-  watch.limit = preload::read_memlock_limit(kSystemKernel);
+  watch.limit = preload::memlock_limit(kSystemKernel);
   const auto need = [&](int error, const char* what, const char* capability) {
     if (error != 0) {
       const std::string why =
@@ -89,7 +89,7 @@ void arrange_look(const RunOptions& options, const Reach& reach, Watch& watch) {
   if (!watch.verify || !watch.settings.current) {
     return;
   }
-  watch.limit = preload::read_memlock_limit(kSystemKernel);
+  watch.limit = preload::memlock_limit(kSystemKernel);
   const std::string error =
       reach.interpreter.empty() ? "its loader is started by hand" : watch_next_program(watch);
   if (!error.empty() && options.verify) {
