@@ -420,21 +420,31 @@ std::string take_variable(const char* name) {
 
 }  // namespace
 
-CommandLine::CommandLine(Words words)
-    : words_(std::move(words)), parts_(std::make_unique<Parts>(words_)) {}
+CommandLine::CommandLine(Words words) : words_(std::move(words)) {
+  // A command without options is what it is; CLI11 takes longer to begin than that to be started.
+  if (words_.size() < 2 || words_[0] != "run" || words_[1].starts_with('-')) {
+    parts_ = std::make_unique<Parts>(words_);
+  }
+}
 CommandLine::~CommandLine() = default;
 
 std::string CommandLine::subcommand() const {
-  return parts_->subcommands.count(parts_->chosen) != 0 ? parts_->chosen : "";
+  return !parts_ ? words_[0] : parts_->subcommands.count(parts_->chosen) != 0 ? parts_->chosen : "";
 }
 
 int CommandLine::run() {
   Words words = words_;
   // Not for the helpers started here: where the library is preloaded into everything, each would
   // lock itself and say so. And the library knows no variable DUENDE_MLOCK_LIBRARY.
-  parts_->run.preloaded = take_variable("LD_PRELOAD");
-  parts_->values.library = take_variable("DUENDE_MLOCK_LIBRARY");
-  parts_->check.library = parts_->install.library = parts_->values.library;
+  const std::string preloaded = take_variable("LD_PRELOAD");
+  const std::string library = take_variable("DUENDE_MLOCK_LIBRARY");
+  if (!parts_) {
+    return command::run({.settings = {.all = {}, .library = library},
+                         .command = {words.begin() + 1, words.end()},
+                         .preloaded = preloaded});
+  }
+  parts_->run.preloaded = preloaded;
+  parts_->values.library = parts_->check.library = parts_->install.library = library;
   if (words.empty()) {
     usage_error("a subcommand is missing");
   }

@@ -152,8 +152,10 @@ int run(const RunOptions& options) {
     words.push_back(const_cast<char*>(options.command[i].c_str()));
   }
   words.push_back(nullptr);
-  // A file without a first line that names an interpreter is one for the shell: execvp(3).
-  read_elf(program) ? ::execv(words[0], words.data()) : ::execvp(words[0], words.data());
+  ::execv(words[0], words.data());
+  if (errno == ENOEXEC && !read_elf(program)) {
+    ::execvp(words[0], words.data());  // it has no first line that names an interpreter: the shell
+  }
   const int error = errno;
   throw Failure(error == ENOENT ? kNotFound : kNotExecutable,
                 format("{}: {}", program,
