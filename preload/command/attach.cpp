@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include "../kernel.hpp"
 #include "file.hpp"
@@ -81,6 +82,13 @@ std::vector<pid_t> least_disturbed_first(pid_t pid) {
 
 enum class Answer : unsigned char { done, busy, refused };
 
+/// The clock of a thread that is stopped.
+long microseconds() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
+}
+
 /// Stops one thread, has `act` make calls in it, and lets it go on as if nothing had been.
 template <class Act>
 Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
@@ -100,6 +108,7 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
     return error == ESRCH ? Answer::busy : Answer::refused;
   }
   why = "it has ended, or no thread of it stops";
+  const long begin = microseconds();
   if (!thread.interrupt()) {
     return Answer::busy;
   }
@@ -114,7 +123,11 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
   if (thread.hold()) {
     act(thread);
   }
-  return thread.put_back() && thread.detach() ? Answer::done : Answer::busy;
+  if (!thread.put_back() || !thread.detach()) {
+    return Answer::busy;
+  }
+  why = format("thread {} was stopped for {} us", id, microseconds() - begin);
+  return Answer::done;
 }
 
 template <class Act>
@@ -168,16 +181,21 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
   const std::string name = read_status(pid).value_or(ProcessStatus()).name;
   const MemlockLimit limit = limit_of(pid, !unlock && settings.raise_limit);
   const auto plan = plan_from_outside(settings, limit);
+  // Looked for while it runs, as many mappings take long to read.
+  const auto stack = plan.spare_growth ? stack_begin(pid) : std::nullopt;
   OutsideOutcome outcome;
   std::string why;
   const bool made = in_any_thread(pid, why, [&](Thread& thread) {
     if (unlock) {
       outcome.locked = thread.call(Call::munlockall) != 0;
     } else {
-      outcome = lock_held(thread, plan);
+      outcome = lock_held(thread, plan, stack);
     }
   });
   const bool done = made && outcome.locked != unlock;
+  if (made) {
+    say(settings, LogLevel::debug, pid, name, why);
+  }
   if (!made) {
     say(settings, LogLevel::error, pid, name,
         format("not {}: {}", unlock ? "unlocked" : "locked", why));

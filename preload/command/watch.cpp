@@ -68,10 +68,13 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
     let_go(program);
   }
   const auto plan = plan_from_outside(watch.settings, watch.limit);
-  OutsideOutcome outcome = able ? lock_held(program, plan) : OutsideOutcome{};
+  const auto lock = [&] {
+    return lock_held(program, plan, plan.spare_growth ? stack_begin(program.id()) : std::nullopt);
+  };
+  OutsideOutcome outcome = able ? lock() : OutsideOutcome{};
   if (outcome.locked && !plan.future && watch.dynamic && !watch.verify) {
     // What its loader has mapped by then as well.
-    outcome = program.run_to_entry() ? lock_held(program, plan) : OutsideOutcome{};
+    outcome = program.run_to_entry() ? lock() : OutsideOutcome{};
   }
   std::string text = describe(outcome, plan, watch.settings, watch.limit, program.id());
   const std::string cause = watch.cause.empty() ? "LD_PRELOAD was without effect" : watch.cause;
