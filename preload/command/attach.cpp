@@ -114,6 +114,8 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
   }
   Stop stop = thread.wait(kPatience);
   while (stop.kind == Stop::Kind::signal) {
+    thread
+        .interrupt();  // as any stop takes back what was asked for before: a storm would never end
     thread.pass_on(stop);
     stop = thread.wait(kPatience);
   }
@@ -145,16 +147,18 @@ bool in_any_thread(pid_t pid, std::string& why, Act act) {
 
 MemlockLimit limit_of(pid_t pid, bool raise) {
   const rlimit infinite = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
-  rlimit limit = {};
-  if (raise && ::prlimit(pid, RLIMIT_MEMLOCK, &infinite, nullptr) != 0 &&
-      ::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    ::prlimit(pid, RLIMIT_MEMLOCK, &limit, nullptr);
+  if (raise && ::prlimit(pid, RLIMIT_MEMLOCK, &infinite, nullptr) != 0) {
+    rlimit limit = {};
+    if (::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) == 0) {
+      limit.rlim_cur = limit.rlim_max;
+      ::prlimit(pid, RLIMIT_MEMLOCK, &limit, nullptr);
+    }
   }
-  if (::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) != 0) {
-    limit = {};
-  }
-  return {.soft = limit.rlim_cur, .hard = limit.rlim_max, .exempt = false};
+  // Of another user's process, prlimit(2) takes CAP_SYS_RESOURCE even to read it.
+  const Limits limits = read_limits(pid == 0 ? ::getpid() : pid).value_or(Limits{0, 0});
+  return {.soft = limits.soft.value_or(RLIM_INFINITY),
+          .hard = limits.hard.value_or(RLIM_INFINITY),
+          .exempt = false};
 }
 
 /// IO flusher and SCHED_RR are set thread by thread.
@@ -174,6 +178,19 @@ bool set_reclaim(pid_t pid, const Settings& settings) {
     }
   }
   return all;
+}
+
+/// What the limit refuses is the limit's that the process has, not this one's.
+std::string describe_lock(pid_t pid, const OutsideOutcome& outcome, const preload::LockPlan& plan,
+                          const Settings& settings, const MemlockLimit& limit) {
+  const auto size = read_status(pid).value_or(ProcessStatus()).size.value_or(0);
+  return outcome.error == ENOMEM && size > limit.soft
+             ? format(
+                   "not locked: its address space ({} KiB) exceeds its RLIMIT_MEMLOCK ({} KiB), "
+                   "and it has no CAP_IPC_LOCK; fix: ask with CAP_SYS_RESOURCE, which lifts the "
+                   "limit",
+                   size / 1024, limit.soft / 1024)
+             : describe(outcome, plan, settings, limit, pid);
 }
 
 /// Locks or unlocks, says so, and whether it is as asked.
@@ -203,7 +220,7 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
     say(settings, LogLevel::info, pid, name, done ? "unlocked" : "not unlocked: munlockall failed");
   } else {
     say(settings, done ? LogLevel::info : LogLevel::error, pid, name,
-        describe(outcome, plan, settings, limit, pid));
+        describe_lock(pid, outcome, plan, settings, limit));
   }
   if (!done || unlock) {
     return done;

@@ -337,7 +337,8 @@ bool Thread::stop_in_kernel() noexcept {
     if (stop.kind == Stop::Kind::signal) {
       stop_signal_ = stop.signal;
     }
-    if (stop.kind == Stop::Kind::gone || !resume(PTRACE_CONT)) {
+    // Any stop takes back what was asked for before.
+    if (stop.kind == Stop::Kind::gone || !interrupt() || !resume(PTRACE_CONT)) {
       return false;
     }
   }
