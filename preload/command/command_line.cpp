@@ -318,6 +318,7 @@ struct CommandLine::Parts {
       return act(image);
     });
     operand(sub, what, image.image)->required();
+    value(sub, "--memory", image.memory, "SIZE", "limit its memory, as 512m, with no swap besides");
     add_settings(sub, "the library to add");
   }
 

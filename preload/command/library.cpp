@@ -45,6 +45,12 @@ std::string locate_library(const std::string& said, const std::string& root) {
   return DUENDE_MLOCK_INSTALLED_LIBRARY;
 }
 
+std::string store_library(const std::string& library, const std::string& root) {
+  const std::string folder = library.substr(0, library.rfind('/') + 1);
+  const std::string built = format("{}store/{}", folder, kStoreLibraryName);  // in a build folder
+  return exists(root + built) ? built : format("{}{}", folder, kStoreLibraryName);
+}
+
 std::optional<Obstacle> library_obstacle(const std::string& library, const std::string& root) {
   const auto obstacle = [](std::string cause, std::string remedy) {
     return Obstacle{Obstacle::Way::foreign, std::move(cause), std::move(remedy)};

@@ -22,8 +22,8 @@ struct OutsideOutcome {
 /// The lowest page of the main stack: it grows from there, and its growth would be charged.
 [[nodiscard]] std::optional<std::uintptr_t> stack_begin(pid_t pid);
 
-/// mlockall in a thread that is held, read back from /proc; without that page of the stack, if it is
-/// to be spared.
+/// mlockall in a thread that is held, read back from /proc; without that page of the stack, if it
+/// is to be spared.
 [[nodiscard]] OutsideOutcome lock_held(Thread& thread, const preload::LockPlan& plan,
                                        const std::optional<std::uintptr_t>& stack);
 

@@ -31,7 +31,7 @@ std::string find_command(const std::string& name) {
   return *path;
 }
 
-/// The library before what LD_PRELOAD held.
+/// The library before what LD_PRELOAD holds.
 std::string with_library(const std::string& library, const std::string& preloaded) {
   for (const std::string_view entry : split(preloaded, ':')) {
     if (entry == library) {
@@ -46,6 +46,27 @@ void refuse_or_warn(const RunOptions& options, const std::string& why) {
     throw Failure(kRefused, "not started: " + why);
   }
   warn("started unlocked: " + why);
+}
+
+/// DUENDE_MLOCK_STORE takes the second library, which has to reach the program; empty without.
+std::string library_for_store(const RunOptions& options, const Reach& reach,
+                              const std::string& library) {
+  const char* const files = std::getenv("DUENDE_MLOCK_STORE");
+  if (files == nullptr || *files == '\0') {
+    return "";
+  }
+  const std::string store = store_library(library);
+  const auto obstacle = reach.obstacle ? reach.obstacle : library_obstacle(store);
+  if (!obstacle) {
+    return store;
+  }
+  const std::string why =
+      format("its store would stay behind the page cache: {}", obstacle->text());
+  if (!options.best_effort) {
+    throw Failure(kRefused, "not started: " + why);
+  }
+  warn(why);
+  return "";
 }
 
 /// Privileges that a program gains as it starts are taken from it in silence where it is traced by
@@ -134,12 +155,15 @@ int run(const RunOptions& options) {
   put_into_environment(options.settings);
   Reach reach = reach_of(
       {library, program, program, Words(options.command.begin() + 1, options.command.end()), true});
+  const auto useless = library_obstacle(library);
+  if (useless && (!reach.obstacle || reach.obstacle->way == Way::outside)) {
+    reach.obstacle = useless;
+  }
   std::string preloaded = options.preloaded;
-  if (const auto obstacle = library_obstacle(library)) {
-    if (!reach.obstacle || reach.obstacle->way == Way::outside) {
-      reach.obstacle = obstacle;
-    }
-  } else if (!reach.obstacle || reach.obstacle->way != Way::foreign) {
+  if (const std::string store = library_for_store(options, reach, library); !store.empty()) {
+    preloaded = with_library(store, preloaded);
+  }
+  if (!useless && (!reach.obstacle || reach.obstacle->way != Way::foreign)) {
     preloaded = with_library(library, preloaded);
   }
   arrange(options, reach, program);

@@ -25,8 +25,8 @@ std::string unit_word(std::string_view text) {
 /// What the drop-in is made of.
 class DropIn {
  public:
-  DropIn(const SystemdOptions& options, const Unit& unit, std::string root, std::string library)
-      : options_(options), unit_(unit), root_(std::move(root)), library_(std::move(library)) {}
+  DropIn(const SystemdOptions& options, const Unit& unit, std::string root, Words libraries)
+      : options_(options), unit_(unit), root_(std::move(root)), libraries_(std::move(libraries)) {}
 
   [[nodiscard]] std::string text() {
     out_ = format(
@@ -35,7 +35,7 @@ class DropIn {
         "[Service]\n"
         "# The library locks the daemon's memory before its main() runs.\n"
         "Environment={2}\n",
-        unit_.name(), kDropInName, unit_word("LD_PRELOAD=" + library_ + preloaded()));
+        unit_.name(), kDropInName, unit_word("LD_PRELOAD=" + join(libraries_, ":") + preloaded()));
     for (const Setting& setting : options_.settings.all) {
       out_ += format("Environment={}\n", unit_word(setting.name + '=' + setting.value));
     }
@@ -45,6 +45,9 @@ class DropIn {
     add("Locked memory makes the daemon a likelier victim when memory runs out, and those who swap "
         "to its\n# device would not survive it.",
         format("OOMScoreAdjust={}", options_.settings.oom_score()));
+    add("The second line of defence: nothing of the unit goes to swap, nor what the lock does not "
+        "reach.",
+        "MemorySwapMax=0");
     out_ += format(
         "\n# To have the start fail if it is not locked (Type= notify, forking, dbus or "
         "exec):\n#ExecStartPost=+{} status $MAINPID\n",
@@ -82,6 +85,14 @@ class DropIn {
     }
   }
 
+  [[nodiscard]] std::string paths() const {
+    Words words;
+    for (const std::string& library : libraries_) {
+      words.push_back(unit_word(library));
+    }
+    return join(words, " ");
+  }
+
   void add_confinement() {
     const bool realtime = options_.settings.wants_realtime();
     if (!unit_.value_or_empty("SystemCallFilter").empty()) {
@@ -93,12 +104,12 @@ class DropIn {
     }
     if (!unit_.value_or_empty("NoExecPaths").empty()) {
       add("The unit says what may be executed, and what is preloaded has to be.",
-          "ExecPaths=" + unit_word(library_));
+          "ExecPaths=" + paths());
     }
     if (!unit_.root_directory().empty() || !unit_.value_or_empty("RootDirectory").empty() ||
         !unit_.value_or_empty("RootImage").empty()) {
       add("The unit has a root folder of its own, where the library has to be seen.",
-          "BindReadOnlyPaths=" + unit_word(library_));
+          "BindReadOnlyPaths=" + paths());
     }
   }
 
@@ -112,14 +123,14 @@ class DropIn {
         return folder + "/duende-mlock";
       }
     }
-    return library_.starts_with("/usr/lib/") ? "/usr/bin/duende-mlock"
-                                             : "/usr/local/bin/duende-mlock";
+    return libraries_[0].starts_with("/usr/lib/") ? "/usr/bin/duende-mlock"
+                                                  : "/usr/local/bin/duende-mlock";
   }
 
   const SystemdOptions& options_;
   const Unit& unit_;
   std::string root_;
-  std::string library_;
+  Words libraries_;  // the second one after the first
   std::string out_;
 };
 
@@ -150,9 +161,12 @@ std::string root_folder(const std::string& said) {
   return *root == "/" ? "" : *root;
 }
 
-void warn_of(const Unit& unit, const std::string& library, const std::string& root) {
-  if (const auto obstacle = library_obstacle(library, root)) {
-    warn(obstacle->text());
+void warn_of(const Unit& unit, const Words& libraries, const std::string& root) {
+  const std::string& library = libraries[0];
+  for (const std::string& one : libraries) {
+    if (const auto obstacle = library_obstacle(one, root)) {
+      warn(obstacle->text());
+    }
   }
   if (!unit.exists()) {
     return;
@@ -163,7 +177,8 @@ void warn_of(const Unit& unit, const std::string& library, const std::string& ro
                "name {} there as well",
                unit.name(), file, library));
   }
-  const std::string program = unit.program();
+  const Words command = unit.command();
+  const std::string program = command.empty() ? "" : command[0];
   const std::string seen = unit.root_directory() + program;
   if (is_file(root + seen)) {
     const Reach reach = reach_of({root + library, root + seen, root + seen, {}, false});
@@ -193,7 +208,11 @@ int systemd(const SystemdOptions& options) {
   const Unit unit(unit_name(options.unit), root, false);
   const std::string library = locate_library(options.settings.library, root);
   const std::string where = root.empty() ? "" : " in " + root;
-  warn_of(unit, library, root);
+  Words libraries = {library};
+  if (options.settings.wants_store()) {
+    libraries.push_back(store_library(library, root));
+  }
+  warn_of(unit, libraries, root);
   if (!unit.exists() && options.install) {
     throw Failure(1, format("there is no unit {}{}", unit.name(), where));
   }
@@ -201,7 +220,7 @@ int systemd(const SystemdOptions& options) {
     warn(format("there is no unit {}{}; this drop-in is for one that runs as root", unit.name(),
                 where));
   }
-  const std::string text = DropIn(options, unit, root, library).text();
+  const std::string text = DropIn(options, unit, root, libraries).text();
   if (options.install) {
     install_drop_in(unit.name(), root, text);
   } else {

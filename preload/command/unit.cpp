@@ -244,11 +244,14 @@ bool Unit::set_has(std::string_view key, const Words& names, Empty empty) const 
   return has;
 }
 
-std::string Unit::program() const {
+Words Unit::command() const {
   const std::string command = value_or_empty("ExecStart");
   const auto begin = std::min(command.find_first_not_of("-@:+!|"), command.size());
-  const Words words = unit_words(command.substr(begin));
-  return words.empty() ? "" : expand(words[0]);
+  Words words = unit_words(command.substr(begin));
+  for (std::string& word : words) {
+    word = expand(word);
+  }
+  return words;
 }
 
 std::string Unit::user() const {

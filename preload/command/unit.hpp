@@ -54,8 +54,8 @@ class Unit {
   enum class Empty : unsigned char { begins_anew, is_empty };
   [[nodiscard]] bool set_has(std::string_view key, const Words& names, Empty empty) const;
 
-  /// The program that it starts, without the characters that modify how.
-  [[nodiscard]] std::string program() const;
+  /// What it starts, without the characters that modify how.
+  [[nodiscard]] Words command() const;
   /// The user that it runs as; empty for root.
   [[nodiscard]] std::string user() const;
   /// Where its paths are: RootDirectory=, or empty.
