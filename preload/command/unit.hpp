@@ -32,7 +32,8 @@ struct UnitSize {
 class Unit {
  public:
   /// `root`: the folder that paths begin in, without a slash at its end. The command's own drop-in
-  /// is left out without `with_ours`.
+  /// is left out without `with_ours`. The machine's own systemd is asked what its units are, if it
+  /// runs; it does not tell of another root.
   Unit(std::string name, std::string root, bool with_ours);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -62,18 +63,22 @@ class Unit {
   [[nodiscard]] std::string root_directory() const;
 
   using Environment = std::map<std::string, std::string, std::less<>>;
-  /// What it is started with: Environment=, the files of EnvironmentFile= that can be read, without
-  /// what UnsetEnvironment= names.
+  /// What it is started with: what PassEnvironment= takes from systemd's own, Environment=, the
+  /// files of EnvironmentFile= that can be read, without what UnsetEnvironment= names.
   [[nodiscard]] Environment environment() const;
   /// The file of EnvironmentFile= that sets a variable, and so counts for more than Environment=;
   /// empty if none does.
   [[nodiscard]] std::string file_that_sets(std::string_view variable) const;
 
  private:
+  void add(std::string_view text);
+  bool ask_systemd(bool with_ours);
   void read(const std::string& file);
   void read_drop_ins(const std::string& folder, bool with_ours);
   /// %i and the like: what they stand for in this unit.
   [[nodiscard]] std::string expand(std::string_view text) const;
+  /// The words of all values, from the last empty one on.
+  [[nodiscard]] Words list(std::string_view key) const;
   [[nodiscard]] Words environment_files() const;
 
   std::string name_;
@@ -81,6 +86,7 @@ class Unit {
   std::string instance_;
   std::string root_;
   bool exists_ = false;
+  bool told_ = false;  // by systemd
   std::vector<Assignment> assignments_;
 };
 

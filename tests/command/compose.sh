@@ -69,7 +69,8 @@ test_install() {
     expect "no diagnostics" [ "$status:$errors" = 0: ]
     expect "the library" cmp -s "$library" "$scratch/volume/deep/${library##*/}"
     expect "the command" [ -x "$scratch/volume/deep/duende-mlock" ]
-    expect "and no more" [ "$(find "$scratch/volume/deep" | wc -l)" = 3 ]
+    find_store_library && more=1 || more=0
+    expect "and no more" [ "$(find "$scratch/volume/deep" | wc -l)" = $((3 + more)) ]
     mlock install --library "$library" "$scratch/volume/deep"
     expect "once more" [ "$status" = 0 ]
     mlock install --library "$scratch/none.so" "$scratch/volume"

@@ -139,7 +139,8 @@ test_postgresql() {
     started=''
 }
 
-for program in ${*:-signals go java redis postgresql}; do
+[ $# -gt 0 ] || set -- signals go java redis postgresql
+for program; do
     "test_$program"
     echo "$program: attached ${count-0} times"
 done
