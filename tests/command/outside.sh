@@ -96,5 +96,26 @@ test_verify() {
     expect "is locked by the library as well" contains "$errors" "] musl: locked ("
 }
 
-run_tests test_refusals test_verify
+# What exec keeps is set before it, so that a static program has it from its first instruction on.
+test_reclaim() {
+    printf '%s\n' '#include <fcntl.h>' '#include <unistd.h>' 'int main(void) { char stat[1024];' \
+        'return write(1, stat, read(open("/proc/self/stat", O_RDONLY), stat, 1024)) < 1; }' >"$scratch/stat.c"
+    cc -static -o "$scratch/stat" "$scratch/stat.c" || return
+    run_in '' --swap-device "$scratch/stat"
+    # shellcheck disable=SC2086 # its fields
+    set -- ${output##*) }
+    shift 6
+    flags=$1
+    shift 31
+    expect "its priority and policy are SCHED_RR 1" [ "$1:$2" = 1:2 ]
+    case $errors in
+        *'IO_FLUSHER does not hold'*) expect "and why" contains "$errors" "CAP_SYS_RESOURCE" ;;
+        *) expect "it is an IO flusher" [ $((flags & 0x180000)) = $((0x180000)) ] ;;
+    esac
+    run_in "$bare" --required --swap-device "$scratch/stat"
+    expect "required, and refused: not started" [ "$status:$output" = 125: ]
+    expect "required: why" contains "$errors" "IO_FLUSHER does not hold"
+}
+
+run_tests test_refusals test_reclaim test_verify
 finish
