@@ -26,4 +26,8 @@ struct Copied {
 /// Of `docker run` and `podman run`.
 [[nodiscard]] std::string run_flags(const ImageOptions& options);
 
+/// For a fleet, instead of a manifest. Kubernetes' names have been looked at.
+[[nodiscard]] std::string kubernetes_policy(const KubernetesOptions& options);
+[[nodiscard]] std::string kubernetes_component(const KubernetesOptions& options);
+
 }  // namespace duende::mlock::command

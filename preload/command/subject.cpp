@@ -167,7 +167,7 @@ void find_unit(Subject& subject, const std::string& name, const std::string& tar
     usage_error(target + ": there is no such command, process or unit here");
   }
   subject.arguments = subject.unit->command();
-  const std::string program = subject.arguments.empty() ? "" : subject.arguments[0];
+  const std::string program = subject.unit->program();
   const std::string root = subject.unit->root_directory();
   subject.program = find_program(program).value_or(program);
   subject.file = root + subject.program;

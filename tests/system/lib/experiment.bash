@@ -12,11 +12,12 @@ configure() {
 		die "unknown scenario $1 (--list shows them)"
 	shift
 	config=(
-		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [COUNT]=1 [BY]='' [TRANSPORT]=unix [CODE]=disk
+		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [CLIENT_FLAGS]='' [COUNT]=1 [BY]='' [TRANSPORT]=unix [CODE]=disk
 		[KERNEL]=default [RAM_MIB]=512 [DISK_MIB]=768
 		[DISK_IOPS]=0              # requests a second, together read and written; 0: no bound
 		[STORE_MIB]=128            # size of a store that is not a disk
 		[RECLAIM_S]=0              # reclaim from the daemon this often under load, too
+		[DAEMON_SWAP_MAX]=max                     # memory.swap.max of the daemon, from its start
 		[DAEMON_MIN_MIB]=0 [DAEMON_MAX_MIB]=0     # memory.min and memory.max of the daemon
 		[LOAD_MIB]=320 [LOAD_MAX_MIB]=160 [LOAD_PROCS]=4
 		[RUN_SECONDS]=30 [STALL_SECONDS]=30
