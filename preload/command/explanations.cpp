@@ -208,6 +208,21 @@ constexpr Explanation kExplanations[] = {
     {kCommand, "the lock cannot be verified",
      "The program could not be stopped before its main(): the cause is in the line. Permit "
      "ptrace(2), or start it without --verify; the library locks it all the same."},
+    {kCommand,
+     "its address space (...) exceeds its RLIMIT_MEMLOCK (...), and it has no CAP_IPC_LOCK",
+     "Another process was to be locked, of which the limit holds, and not that of whoever asks. "
+     "Ask as root with CAP_SYS_RESOURCE, by which \"duende-mlock attach\" lifts that limit, or set "
+     "LimitMEMLOCK=infinity in its unit and restart it."},
+    {kCommand, "without CAP_IPC_LOCK, allocations beyond RLIMIT_MEMLOCK (...) fail",
+     "Future memory is locked under a finite limit, as was asked for: what the program maps beyond "
+     "it fails once it has no CAP_IPC_LOCK. Set an infinite limit, or leave --required and "
+     "--future "
+     "out."},
+    {kCommand, "serves swap from a store behind the page cache",
+     "A write to the store may wait for memory that only this daemon can free by serving swap. "
+     "Open "
+     "the store with O_DIRECT: \"duende-mlock run --swap-device --store PATH\", the drop-in of "
+     "\"duende-mlock systemd --store PATH\", or qemu-nbd's --cache=none."},
     {kCommand, "and it cannot be locked from outside",
      "Neither LD_PRELOAD reaches the program nor ptrace(2). Do what the line ends with, or permit "
      "ptrace(2): as root, with kernel.yama.ptrace_scope below 2, in a container with SYS_PTRACE."},
