@@ -30,12 +30,13 @@ make_root_image() {
 #   default  the smallest kernel that Debian has for virtual machines
 #   ublk     the first kernel that has ublk_drv
 #   containers  the default one, with what containers need
+# make_kernel NAME RELEASE ARCHITECTURE PACKAGE: that of another release or processor
 make_kernel() {
 	local name=$1 meta wanted=(virtio_pci virtio_blk ext4 nbd fuse loop)
 	kernel=$work/kernel-$name
 	[ ! -e "$kernel/vmlinuz" ] || return 0
 	log "preparing the $name kernel"
-	local tree=$work/kernel.$$ module version
+	local tree=$work/kernel.$$ module version deb
 	meta=linux-image-cloud-amd64
 	if [ "$name" = ublk ]; then
 		meta=linux-image-6.12-amd64    # a second kernel of Debian 12
@@ -44,8 +45,16 @@ make_kernel() {
 		wanted+=(ublk_drv)
 	fi
 	[ "$name" != containers ] || wanted+=(overlay)
+	if [ $# -gt 1 ]; then
+		use_release "$2" "$3"
+		meta=$4
+	fi
 	download_kernel "$tree" "$meta"
-	dpkg-deb -x "$tree"/*.deb "$tree"
+	from=()
+	for deb in "$tree"/*.deb; do
+		dpkg-deb -x "$deb" "$tree"
+	done
+	[ -e "$tree/lib" ] || ln -s usr/lib "$tree/lib"
 	version=$(ls "$tree/lib/modules")
 	# Compressed modules would have to be unpacked by busybox in the guest.
 	find "$tree/lib/modules" -name '*.ko.xz' -exec xz -d {} +
@@ -64,8 +73,8 @@ make_kernel() {
 	chmod 755 "$tree/initramfs/bin/busybox"
 	(cd "$tree/initramfs" && find . | cpio -o -H newc --quiet) >"$kernel/initramfs.cpio"
 	echo "$version" >"$kernel/version"
-	mv "$tree"/boot/vmlinuz-* "$kernel/vmlinuz"
-	rm -rf "$tree"
+	find "$tree" -name 'vmlinu[xz]*' -type f -exec mv {} "$kernel/vmlinuz" \; -quit
+	rm -rf "$tree" "$work/lists.$$"
 }
 
 # build_programs: what runs in the guest and is ours, in the folder $programs.
@@ -92,7 +101,7 @@ prepare() {
 	install_host_packages
 	exec 8>"$work/prepare.lock"
 	flock 8
-	rm -rf "$work"/{tree,kernel,programs,container}.[0-9]*    # of a call that was interrupted
+	rm -rf "$work"/{tree,kernel,programs,container,lists}.[0-9]*    # of a call that was interrupted
 	"$@"
 	exec 8>&-
 }

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=dash
+#
+# Process 1 of the guest: what is said of this kernel, then each test of /exp/tests, one a line:
+# its name, a tab, its program with arguments. Reports in the Test Anything Protocol.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/exp/busybox
+exec >/dev/ttyS1 2>&1
+echo "kernel $(uname -r)"
+
+# Files of the tests are to be on a disk: what is in memory is another kind.
+busybox mke2fs /dev/vdb >/dev/null 2>&1
+mount -t ext4 /dev/vdb /tmp
+chmod 1777 /tmp
+mkdir -p /dev/shm /dev/pts
+mount -t tmpfs none /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null || mount -t tmpfs none /sys/fs/cgroup
+ln -sf /proc/self/fd /dev/fd
+busybox ifconfig lo 127.0.0.1 up
+dmesg -n 1
+
+export DUENDE_MLOCK_LIBRARY=/exp/tests/libduende_mlock_preload.so
+export DUENDE_MLOCK_HOSTS=/exp/tests/hosts
+export DUENDE_MLOCK_README=/exp/tests/README.md
+
+/exp/tests/facts || echo "not ok - facts end with status $?"
+while IFS='	' read -r name program; do
+	# shellcheck disable=SC2086  # with its arguments
+	busybox timeout 200 /exp/tests/$program >/run/log 2>&1 </dev/null
+	case $? in
+	0) echo "ok - $name" ;;
+	77) echo "ok - $name # SKIP $(sed -n 's/^skipped: //p' /run/log | tail -n 1)" ;;
+	*)
+		echo "not ok - $name ($(cut -d ' ' -f 1 /proc/uptime) s)"
+		sed 's/^/# /' /run/log | tail -n 60
+		;;
+	esac
+done </exp/tests/list
+echo "end after $(cut -d ' ' -f 1 /proc/uptime) s"
+exec >/dev/null 2>&1 # closing a serial line waits until it has all been sent
+busybox poweroff -f
