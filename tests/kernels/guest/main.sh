@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=dash
 #
-# Process 1 of the guest: what is said of this kernel, then each test of /exp/tests, one a line:
-# its name, a tab, its program with arguments. Reports in the Test Anything Protocol.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/exp/busybox
+# Process 1 of the guest: what is said of this kernel, a real daemon, then each test of /exp/tests/list,
+# one a line: its name, a tab, its program with arguments. Reports in the Test Anything Protocol.
+export PATH=/exp/tests/bin:/usr/sbin:/usr/bin:/sbin:/bin:/exp/busybox
+[ -c /dev/ttyS1 ] || ln -s console /dev/ttyS1
 exec >/dev/ttyS1 2>&1
 echo "kernel $(uname -r)"
 
@@ -19,14 +20,14 @@ ln -sf /proc/self/fd /dev/fd
 busybox ifconfig lo 127.0.0.1 up
 dmesg -n 1
 
-export DUENDE_MLOCK_LIBRARY=/exp/tests/libduende_mlock_preload.so
-export DUENDE_MLOCK_HOSTS=/exp/tests/hosts
-export DUENDE_MLOCK_README=/exp/tests/README.md
-
-/exp/tests/facts || echo "not ok - facts end with status $?"
+library=/exp/tests/libduende_mlock_preload.so
+. /exp/jobs/smoke.sh
+# The library of the tests is no variable of the library.
+export DUENDE_MLOCK_LIBRARY=$library DUENDE_MLOCK_COMMAND=/exp/tests/duende-mlock
+export DUENDE_MLOCK_HOSTS=/exp/tests/hosts DUENDE_MLOCK_README=/exp/tests/README.md
 while IFS='	' read -r name program; do
 	# shellcheck disable=SC2086  # with its arguments
-	busybox timeout 200 /exp/tests/$program >/run/log 2>&1 </dev/null
+	busybox timeout 300 /exp/tests/$program >/run/log 2>&1 </dev/null
 	case $? in
 	0) echo "ok - $name" ;;
 	77) echo "ok - $name # SKIP $(sed -n 's/^skipped: //p' /run/log | tail -n 1)" ;;

@@ -7,13 +7,15 @@
 
 guest_packages=(busybox-static mount nbd-server nbd-client nbdkit qemu-utils bindfs redis-server redis-tools)
 
-# make_root_image: the path of the root image, in $root_image.
+# make_root_image [RELEASE ARCHITECTURE]: the path of the root image, in $root_image.
 make_root_image() {
-	root_image=$work/root-$(echo "${guest_packages[*]}" | cksum | cut -d ' ' -f 1).img
+	root_image=$work/root-${2:+$2-}$(echo "${guest_packages[*]}" | cksum | cut -d ' ' -f 1).img
 	[ ! -e "$root_image" ] || return 0
 	log "preparing the root image"
 	local tree=$work/tree.$$ deb
+	[ $# = 0 ] || use_release "$@"
 	download_closure "$work/debs" "${guest_packages[@]}"
+	from=()
 	mkdir -p "$tree"
 	for deb in "$work"/debs/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree" --no-same-owner
@@ -23,7 +25,7 @@ make_root_image() {
 	# The cache is for one kernel and one purpose: no journal, no spare room.
 	mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$tree" "$root_image.$$" 512M >/dev/null
 	mv "$root_image.$$" "$root_image"
-	rm -rf "$tree" "$work/debs"
+	rm -rf "$tree" "$work/debs" "$work/lists.$$"
 }
 
 # make_kernel NAME: vmlinuz and initramfs.cpio in the folder $kernel.
@@ -79,19 +81,22 @@ make_kernel() {
 
 # build_programs: what runs in the guest and is ours, in the folder $programs.
 build_programs() {
-	programs=$work/programs-$(cat "$here"/guest/*.[ch] | cksum | cut -d ' ' -f 1)
+	programs=$work/programs-${architecture/#amd64/}$(cat "$here"/guest/*.[ch] | cksum | cut -d ' ' -f 1)
 	[ ! -e "$programs" ] || return 0
-	local out=$work/programs.$$ program common=("$here"/guest/{load,proc,referee}.c)
+	local out=$work/programs.$$ program compiler=gcc common=("$here"/guest/{load,proc,referee}.c)
 	local cflags=(-std=gnu11 -O2 -Wall -Wextra)
+	case $architecture in arm64) compiler=aarch64-linux-gnu-gcc ;; esac
+	command -v "$compiler" >/dev/null || skip "needs $compiler (Debian: gcc-${compiler%-gcc})"
 	mkdir -p "$out"
 	for program in judge soak_watch pressure; do
-		gcc "${cflags[@]}" -static -o "$out/$program" "$here/guest/$program.c" "${common[@]}"
+		"$compiler" "${cflags[@]}" -static -o "$out/$program" "$here/guest/$program.c" "${common[@]}"
 	done
-	gcc "${cflags[@]}" -shared -fPIC -o "$out/constructor_only.so" "$here/guest/constructor_only.c"
+	"$compiler" "${cflags[@]}" -shared -fPIC -o "$out/constructor_only.so" "$here/guest/constructor_only.c"
 	# The daemons are dynamic, or nothing could be preloaded into them.
-	gcc "${cflags[@]}" -pthread -o "$out/soak_daemon" "$here/guest/soak_daemon.c"
-	gcc "${cflags[@]}" -o "$out/early" "$here/guest/early.c" "${common[@]}"
-	gcc "${cflags[@]}" -o "$out/ublk_memory" "$here/guest/ublk_memory.c" -l:liburing.a
+	"$compiler" "${cflags[@]}" -pthread -o "$out/soak_daemon" "$here/guest/soak_daemon.c"
+	"$compiler" "${cflags[@]}" -o "$out/early" "$here/guest/early.c" "${common[@]}"
+	[ "$architecture" != amd64 ] ||
+		"$compiler" "${cflags[@]}" -o "$out/ublk_memory" "$here/guest/ublk_memory.c" -l:liburing.a
 	mv "$out" "$programs"
 }
 
@@ -106,8 +111,14 @@ prepare() {
 	exec 8>&-
 }
 
+# make_pieces KERNEL: all of them, for $architecture.
 make_pieces() {
-	make_root_image
-	make_kernel "$1"
+	if [ "$architecture" = amd64 ]; then
+		make_root_image
+		make_kernel "$1"
+	else
+		make_root_image bookworm "$architecture"
+		make_kernel "$1-$architecture" bookworm "$architecture" "linux-image-cloud-$architecture"
+	fi
 	build_programs
 }
