@@ -36,7 +36,6 @@ namespace {
     SYS_sysinfo,
     SYS_munlock,
     SYS_madvise,
-    SYS_msync,
     SYS_futex,
     SYS_getpid,
     SYS_capget,

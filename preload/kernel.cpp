@@ -88,9 +88,10 @@ int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept
   return advise(begin, size, kMadvPopulateRead);
 }
 
-/// MS_ASYNC does nothing but look, since Linux 2.6.19; mincore(2) would allocate a page for it.
+/// MADV_NORMAL leaves a stack as it is, and looks; mincore(2) would allocate a page for that, and
+/// msync(2) with MS_ASYNC have valgrind say that it is told of memory that nobody has written.
 int Kernel::ask_mapped(std::uintptr_t page) const noexcept {
-  return result(system_call(SYS_msync, page, page_size(), MS_ASYNC));
+  return advise(page, page_size(), MADV_NORMAL);
 }
 
 /// The program's name is the last thing on the stack.

@@ -51,7 +51,7 @@ struct Variable {
   char fallback[7];
 };
 
-/// Every variable there is, in the README's order.
+/// Every variable there is, in the reference's order.
 [[nodiscard]] std::span<const Variable> variables() noexcept;
 
 /// nullptr for an unknown name. Without the prefix, as everywhere.

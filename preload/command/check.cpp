@@ -2,6 +2,7 @@
 // check: what is in the way of a lock, a finding a line, with one fix each.
 #include <cstdio>
 
+#include "colour.hpp"
 #include "file.hpp"
 #include "library.hpp"
 #include "subcommands.hpp"
@@ -15,13 +16,15 @@ namespace {
 
 class Report {
  public:
-  void ok(const char* topic, const std::string& text) { print("ok", topic, text, ""); }
+  void ok(const char* topic, const std::string& text) {
+    print("ok", Colour::good, topic, text, "");
+  }
   void warn(const char* topic, const std::string& text, const std::string& fix) {
-    print("warn", topic, text, fix);
+    print("warn", Colour::doubtful, topic, text, fix);
   }
   void fail(const char* topic, const std::string& text, const std::string& fix) {
     failed_ = true;
-    print("FAIL", topic, text, fix);
+    print("FAIL", Colour::bad, topic, text, fix);
   }
   void fail(const char* topic, const Obstacle& obstacle) {
     fail(topic, obstacle.cause, obstacle.remedy);
@@ -29,10 +32,11 @@ class Report {
   [[nodiscard]] bool failed() const noexcept { return failed_; }
 
  private:
-  static void print(const char* kind, const char* topic, const std::string& text,
+  static void print(const char* kind, Colour colour, const char* topic, const std::string& text,
                     const std::string& fix) {
-    const std::string line = format("{:<4}  {}: {}{}{}\n", kind, topic, printable(text),
-                                    fix.empty() ? "" : "; fix: ", printable(fix));
+    const std::string line =
+        format("{}  {}: {}{}{}\n", in_colour(colour, format("{:<4}", kind)), topic, printable(text),
+               fix.empty() ? "" : "; fix: ", printable(fix));
     std::fwrite(line.data(), 1, line.size(), stdout);
   }
 
@@ -348,13 +352,8 @@ int check_target(const std::string& target, const std::string& said) {
 int check_all(const std::string& library) {
   int worst = 0;
   for (const std::string& name : all_units("")) {
-    const Unit unit(name, "", true);
-    const Unit without(name, "", false);
-    const Unit::Environment environment = unit.environment();
-    const auto preloaded = environment.find("LD_PRELOAD");
-    const bool names_it =
-        preloaded != environment.end() && preloaded->second.find(kLibraryName) != std::string::npos;
-    if (names_it || without.values("LimitMEMLOCK") != unit.values("LimitMEMLOCK")) {
+    const bool has_drop_in = exists(format("/etc/systemd/system/{}.d/{}", name, kDropInName));
+    if (has_drop_in || Unit(name, "", true).preloads_library()) {
       std::printf("%s\n", name.c_str());
       std::fflush(stdout);
       worst = std::max(worst, check_target(name, library));

@@ -144,6 +144,7 @@ struct CommandLine::Parts {
   AttachOptions unlock;
   StatusOptions status;
   CheckOptions check;
+  ExplainOptions explain;
   SystemdOptions systemd;
   ImageOptions image;
   KubernetesOptions kubernetes;
@@ -160,6 +161,7 @@ struct CommandLine::Parts {
     add_if({"attach", "unlock"}, &Parts::add_attach);
     add_if({"status"}, &Parts::add_status);
     add_if({"check"}, &Parts::add_check);
+    add_if({"explain"}, &Parts::add_explain);
     add_if({"systemd"}, &Parts::add_systemd);
     add_if({"docker", "compose", "podman"}, &Parts::add_images);
     add_if({"kubernetes"}, &Parts::add_kubernetes);
@@ -245,6 +247,7 @@ struct CommandLine::Parts {
     add_format("--json", Format::json, "a JSON array");
     add_format("--prometheus", Format::prometheus, "metrics for the textfile collector");
     add_format("--quiet", Format::quiet, "nothing but the exit status");
+    value(sub, "--output", status.output, "PATH", "into this file, which is never half written");
     sub.add_flag_callback(
         "--no-children", [this] { status.children = false; },
         "what descends from a process does not count");
@@ -264,14 +267,29 @@ struct CommandLine::Parts {
     sub.footer(kCheckText);
   }
 
+  void add_explain() {
+    CLI::App& sub = add("explain", "[--all] [--] [LINE...]", kExplainMeaning, Kind::nothing,
+                        [this] { return command::explain(explain); });
+    CLI::Option* const lines = operand(sub, "LINE", explain.lines);
+    sub.add_flag("--all", explain.all, "all that the manual has")->excludes(lines);
+    sub.footer(kExplainText);
+  }
+
   void add_systemd() {
-    CLI::App& unit = add("systemd", "[OPTION...] UNIT", kSystemdMeaning, Kind::unit, [this] {
+    CLI::App& unit = add("systemd", "[OPTION...] UNIT...", kSystemdMeaning, Kind::unit, [this] {
       systemd.settings = values.given();
       return command::systemd(systemd);
     });
-    operand(unit, "UNIT", systemd.unit)->required();
-    unit.add_flag("--install", systemd.install,
-                  "write it to /etc/systemd/system/UNIT.d/50-duende-mlock.conf");
+    operand(unit, "UNIT", systemd.units);
+    CLI::Option* const install =
+        unit.add_flag("--install", systemd.install,
+                      "write it to /etc/systemd/system/UNIT.d/50-duende-mlock.conf");
+    unit.add_flag("--remove", systemd.remove, "take it away again, if this command wrote it")
+        ->excludes(install);
+    unit.add_flag("--dry-run", systemd.dry_run, "only say what would be written or removed");
+    unit.add_flag("--all-services", systemd.all_services,
+                  "one drop-in for every service (systemd 244), of which --only names some");
+    unit.add_flag("--list", systemd.list, "name the units that preload the library");
     value(unit, "--root", systemd.root, "DIR",
           "the units are in this root folder (an image), and all paths in them");
     add_settings(unit);
@@ -305,7 +323,17 @@ struct CommandLine::Parts {
     value(sub, "--image", kubernetes.image, "IMAGE", "the daemon's image (default: daemon)");
     value(sub, "--library-image", kubernetes.library_image, "IMAGE",
           "one with this program and the library (default: duende-mlock)");
-    sub.add_flag("--daemonset", kubernetes.daemonset, "one on each node, instead of a Deployment");
+    value(sub, "--container", kubernetes.container, "NAME",
+          "of the workload's, for --kustomize (default: daemon)");
+    CLI::Option* const daemonset = sub.add_flag("--daemonset", kubernetes.daemonset,
+                                                "one on each node, instead of a Deployment");
+    CLI::Option* const policy =
+        sub.add_flag("--policy", kubernetes.policy,
+                     "an admission policy instead, for pods with an annotation (1.36)")
+            ->excludes(daemonset);
+    sub.add_flag("--kustomize", kubernetes.kustomize, "a Kustomize component instead")
+        ->excludes(daemonset)
+        ->excludes(policy);
     add_settings(sub, "where the library is in its image, if not beside this program");
   }
 

@@ -37,25 +37,62 @@ class Fields {
   bool little_endian_;
 };
 
-/// How it is linked, as the program headers say. Sizes and places are of elf(5).
-void read_segments(ElfFacts& facts, const Fields& fields) {
-  const bool wide = facts.bits == 64;
+/// A program header, and what it describes. Sizes and places are of elf(5).
+struct Segment {
+  std::uint64_t type;
+  std::string_view contents;
+};
+
+/// Calls `visit` with each.
+template <class Visit>
+void visit_segments(const Fields& fields, bool wide, Visit visit) {
   const std::uint64_t table = wide ? fields.at(32, 8) : fields.at(28, 4);
   const std::uint64_t size = fields.at(wide ? 54 : 42, 2);
   const std::uint64_t count = fields.at(wide ? 56 : 44, 2);
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t header = table + i * size;
-    const std::uint64_t type = fields.at(header, 4);
-    if (type == PT_DYNAMIC && facts.linking == Linking::is_static) {
-      facts.linking = Linking::static_pie;
-    } else if (type == PT_INTERP) {
-      facts.linking = Linking::dynamic;
-      const auto place = wide ? fields.at(header + 8, 8) : fields.at(header + 4, 4);
-      const auto length = wide ? fields.at(header + 32, 8) : fields.at(header + 16, 4);
-      const auto path = fields.text(place, length);
-      facts.interpreter = path.substr(0, path.find('\0'));
-    }
+    const auto place = wide ? fields.at(header + 8, 8) : fields.at(header + 4, 4);
+    const auto length = wide ? fields.at(header + 32, 8) : fields.at(header + 16, 4);
+    visit(Segment{fields.at(header, 4), fields.text(place, length)});
   }
+}
+
+/// How it is linked, as the program headers say.
+void read_segments(ElfFacts& facts, const Fields& fields) {
+  visit_segments(fields, facts.bits == 64, [&](const Segment& segment) {
+    if (segment.type == PT_DYNAMIC && facts.linking == Linking::is_static) {
+      facts.linking = Linking::static_pie;
+    } else if (segment.type == PT_INTERP) {
+      facts.linking = Linking::dynamic;
+      facts.interpreter = segment.contents.substr(0, segment.contents.find('\0'));
+    }
+  });
+}
+
+std::string hexadecimal(std::string_view bytes) {
+  std::string out;
+  for (const char byte : bytes) {
+    out += format("{:02x}", static_cast<unsigned char>(byte));
+  }
+  return out;
+}
+
+/// The build id among the notes of a segment: three numbers, a name and a description each.
+std::string build_id_among(std::string_view notes, bool little_endian) {
+  constexpr std::uint64_t kHeader = 12;
+  const auto padded = [](std::uint64_t size) { return (size + 3) / 4 * 4; };
+  const Fields fields(notes, little_endian);
+  for (std::uint64_t at = 0; at + kHeader <= notes.size();) {
+    const std::uint64_t name = fields.at(at, 4);
+    const std::uint64_t description = fields.at(at + 4, 4);
+    const std::uint64_t begin = at + kHeader + padded(name);
+    if (fields.at(at + 8, 4) == NT_GNU_BUILD_ID &&
+        fields.text(at + kHeader, name) == std::string_view(ELF_NOTE_GNU, sizeof ELF_NOTE_GNU)) {
+      return hexadecimal(fields.text(begin, description));
+    }
+    at = begin + padded(description);
+  }
+  return "";
 }
 
 std::string machine_name(unsigned machine) {
@@ -87,6 +124,20 @@ std::optional<ElfFacts> parse_elf(std::string_view file) {
   facts.machine = static_cast<unsigned>(fields.at(18, 2));
   read_segments(facts, fields);
   return facts;
+}
+
+std::string parse_build_id(std::string_view file) {
+  const auto facts = parse_elf(file);
+  std::string id;
+  if (facts) {
+    const Fields fields(file, facts->little_endian);
+    visit_segments(fields, facts->bits == 64, [&](const Segment& segment) {
+      if (segment.type == PT_NOTE && id.empty()) {
+        id = build_id_among(segment.contents, facts->little_endian);
+      }
+    });
+  }
+  return id;
 }
 
 std::optional<ElfFacts> read_elf(const std::string& path) {

@@ -27,6 +27,10 @@ struct ElfFacts {
 /// The same of a file that is there; nothing if it cannot be read either.
 [[nodiscard]] std::optional<ElfFacts> read_elf(const std::string& path);
 
+/// The build id among its notes (ld(1), --build-id), in hexadecimal; empty if it has none. The
+/// beginning of the file, or of where it is mapped, is enough.
+[[nodiscard]] std::string parse_build_id(std::string_view file);
+
 /// In words, as "x86-64 (64 bits, little endian)".
 [[nodiscard]] std::string architecture(const ElfFacts& facts);
 

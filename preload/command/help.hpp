@@ -57,7 +57,7 @@ class Help : public CLI::Formatter {
 
   /// Into lines that begin at a column; the first is there already.
   static std::string wrap(const std::string& text, std::size_t column) {
-    constexpr std::size_t kWidth = 100;
+    constexpr std::size_t kWidth = 80;
     std::string out;
     std::size_t at = column;
     std::size_t begin = 0;
@@ -85,24 +85,28 @@ inline constexpr const char kRunMeaning[] =
     "start a command with its memory locked: by the library where LD_PRELOAD reaches it, else from "
     "outside before its first instruction";
 inline constexpr const char kRunText[] =
-    R"(COMMAND takes the place of this process and keeps its PID. It starts with the library in LD_PRELOAD,
-which locks it before its main() runs, and what it forks or executes as well.
+    R"(COMMAND takes the place of this process and keeps its PID. It starts with the
+library in LD_PRELOAD, which locks it before its main() runs, and what it forks
+or executes as well.
 
-What LD_PRELOAD does not reach (a static program, one with a set-user-ID or set-group-ID bit or file
-capabilities, one of another architecture, a script for such an interpreter, or any without the
-library) is stopped before its first instruction and locked from outside, by ptrace(2). Its children
-and what it executes later are then not followed: see "attach --tree". What neither reaches is not
-started. Only COMMAND is looked at (and what env starts), not what it starts in turn.
+What LD_PRELOAD does not reach (a static program, one with a set-user-ID or
+set-group-ID bit or file capabilities, one of another architecture, a script for
+such an interpreter, or any without the library) is stopped before its first
+instruction and locked from outside, by ptrace(2). Its children and what it
+executes later are then not followed: see "attach --tree". What neither reaches
+is not started. Only COMMAND is looked at (and what env starts), not what it
+starts in turn.
 
-Exit status: that of COMMAND; 2 usage error, 125 refused, 126 COMMAND cannot be executed, 127 not
-found.)";
+Exit status: that of COMMAND; 2 usage error, 125 refused, 126 COMMAND cannot be
+executed, 127 not found.)";
 
 inline constexpr const char kAttachMeaning[] =
     "lock processes that run, without a restart; once more, after they have mapped more";
 inline constexpr const char kAttachText[] =
-    R"(One thread of the process is stopped for a moment and makes the call; what it waited in goes on as
-if nothing had been. Future memory is locked only where the limit is infinite, or --future says so.
-Children that are forked later are not locked. In a unit:
+    R"(One thread of the process is stopped for a moment and makes the call; what it
+waited in goes on as if nothing had been. Future memory is locked only where the
+limit is infinite, or --future says so. Children that are forked later are not
+locked. In a unit:
   ExecStartPost=+duende-mlock attach --tree $MAINPID
 
 Exit status: 0 if all are locked, 1 if one is not, 2 usage error.)";
@@ -111,35 +115,46 @@ inline constexpr const char kUnlockMeaning[] = "take the locks of processes that
 inline constexpr const char kStatusMeaning[] =
     "whether processes, and all that descend from them, are locked; the exit status says it too";
 inline constexpr const char kStatusText[] =
-    R"(A NAME is that of the kernel, as in "ps -o comm". Without operands: every process that has the
-library loaded or in LD_PRELOAD.
+    R"(A NAME is that of the kernel, as in "ps -o comm". Without operands: every
+process that has the library loaded or in LD_PRELOAD.
 
-LOCKED    yes; partly (more than 1% of the resident memory that could be locked is not, or some is in
-          swap); unknown (it may not be seen); no
+LOCKED    yes; partly (more than 1% of the resident memory that could be locked
+          is not, or some is in swap); unknown (it may not be seen); no
 BY        library: it is loaded in the process; itself: it is not
 CHARGED   address space that counts against the limit (VmLck)
 RESIDENT  VmRSS
-PINNED    resident and locked, shared pages divided among their users (Locked in smaps_rollup)
+PINNED    resident and locked, shared pages divided among their users (Locked in
+          smaps_rollup)
 SWAPPED   VmSwap
 LIMIT     soft RLIMIT_MEMLOCK
-FUTURE    yes: every mapping that could be locked is, so new ones have been so far; no: some are
-          not. (The kernel does not show the MCL_FUTURE flag itself.)
-ONFAULT   locked mappings are locked as they are touched (yes), populated (no), or of both kinds
+FUTURE    yes: every mapping that could be locked is, so new ones have been so
+          far; no: some are not. (The kernel does not show the MCL_FUTURE flag
+          itself.)
+ONFAULT   locked mappings are locked as they are touched (yes), populated (no),
+          or of both kinds
 FLUSHER   threads that are IO flushers, of all threads
 CHILDREN  descendants that are locked, of all descendants
 "-" is what cannot be known, mostly for want of permission.
 
-Exit status: 0 if all are locked, with what descends from them; 1 if one is not, cannot be seen, is
-gone or was not found; 2 usage error.)";
+Exit status: 0 if all are locked, with what descends from them; 1 if one is not,
+cannot be seen, is gone or was not found; 2 usage error.)";
 
 inline constexpr const char kCheckMeaning[] =
     "whether the memory of a command started here, a process, or a unit can be locked, with one "
-    "fix "
-    "for each thing in the way";
+    "fix for each thing in the way";
 inline constexpr const char kCheckText[] =
-    R"(Nothing is changed. (To see whether the library loads and locks, a cat runs under it.)
+    R"(Nothing is changed. (To see whether the library loads and locks, a cat runs
+under it.)
 
 Exit status: 0 if nothing is in the way, 1 if something is, 2 usage error.)";
+
+inline constexpr const char kExplainMeaning[] =
+    "what a line of the library, of this command or of the loader means, and what to do";
+inline constexpr const char kExplainText[] =
+    R"(Without a LINE, those on stdin; what a log puts before a line does not matter:
+  journalctl -u nbd-server -p warning | duende-mlock explain
+
+Exit status: 0 if each line is known, 1 if one is not, 2 usage error.)";
 
 inline constexpr const char kSystemdMeaning[] =
     "the drop-in that has a service run locked, by what its unit files say of it";

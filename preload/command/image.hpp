@@ -17,4 +17,8 @@ void need_image_name(const std::string& name);
 /// Of `docker run` and `podman run`.
 [[nodiscard]] std::string run_flags(const GivenSettings& settings);
 
+/// For a fleet, instead of a manifest. Kubernetes' names have been looked at.
+[[nodiscard]] std::string kubernetes_policy(const KubernetesOptions& options);
+[[nodiscard]] std::string kubernetes_component(const KubernetesOptions& options);
+
 }  // namespace duende::mlock::command

@@ -91,12 +91,7 @@ constexpr const char kBottom[] = R"(          securityContext:
 
 constexpr std::string_view kFuture = "DUENDE_MLOCK_FUTURE";
 
-}  // namespace
-
-int kubernetes(const KubernetesOptions& options) {
-  need_image_name(options.image);
-  need_image_name(options.library_image);
-  need_name(options.name);
+std::string manifest(const KubernetesOptions& options) {
   const std::string& library = options.settings.library;  // there, not here
   std::string text =
       format(kTop, options.daemonset ? "DaemonSet" : "Deployment", options.name,
@@ -113,7 +108,19 @@ int kubernetes(const KubernetesOptions& options) {
   if (!said) {
     text += format("            - name: {}\n              value: \"1\"\n", kFuture);
   }
-  text += format(kBottom, join(options.settings.capabilities(), ", "));
+  return text + format(kBottom, join(options.settings.capabilities(), ", "));
+}
+
+}  // namespace
+
+int kubernetes(const KubernetesOptions& options) {
+  need_image_name(options.image);
+  need_image_name(options.library_image);
+  need_name(options.name);
+  need_name(options.container);
+  const std::string text = options.policy      ? kubernetes_policy(options)
+                           : options.kustomize ? kubernetes_component(options)
+                                               : manifest(options);
   std::fputs(text.c_str(), stdout);
   return 0;
 }

@@ -61,11 +61,13 @@ void count_mapping(Mappings& mappings, std::uint64_t size, bool special, std::st
   }
 }
 
-bool is_library_line(std::string_view line) {
+std::string_view without_deleted(std::string_view line) {
   constexpr std::string_view kDeleted = " (deleted)";
-  if (line.ends_with(kDeleted)) {
-    line.remove_suffix(kDeleted.size());
-  }
+  return line.substr(0, line.size() - (line.ends_with(kDeleted) ? kDeleted.size() : 0));
+}
+
+bool is_library_line(std::string_view whole) {
+  const std::string_view line = without_deleted(whole);
   return line.ends_with(kLibraryName) && line.size() > kLibraryName.size() &&
          line[line.size() - kLibraryName.size() - 1] == '/';
 }
@@ -134,14 +136,16 @@ Mappings parse_smaps(std::string_view text) {
   return mappings;
 }
 
-bool maps_library(std::string_view maps) {
+std::optional<LibraryMapping> library_mapping(std::string_view maps) {
   Lines lines(maps);
   while (const auto line = lines.next()) {
-    if (is_library_line(*line)) {
-      return true;
+    const auto slash = line->find('/');
+    if (slash != line->npos && is_library_line(*line)) {
+      return LibraryMapping{number(line->substr(0, line->find('-')), 16).value_or(0),
+                            std::string(without_deleted(line->substr(slash)))};
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 std::optional<Limits> read_limits(pid_t pid) {

@@ -40,7 +40,15 @@ struct Mappings {
   [[nodiscard]] bool known() const noexcept { return locked + open != 0; }
 };
 [[nodiscard]] Mappings parse_smaps(std::string_view text);
-[[nodiscard]] bool maps_library(std::string_view maps);
+/// Where /proc/PID/maps has the beginning of the library.
+struct LibraryMapping {
+  std::uint64_t begin = 0;
+  std::string path;  // as it was when it was mapped
+};
+[[nodiscard]] std::optional<LibraryMapping> library_mapping(std::string_view maps);
+[[nodiscard]] inline bool maps_library(std::string_view maps) {
+  return library_mapping(maps).has_value();
+}
 
 /// Soft and hard RLIMIT_MEMLOCK in bytes; empty: unlimited.
 struct Limits {

@@ -9,6 +9,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "colour.hpp"
+#include "file.hpp"
 #include "subcommands.hpp"
 #include "verdict.hpp"
 
@@ -169,6 +171,14 @@ std::string summary(const std::vector<Row>& rows) {
   return text + '\n';
 }
 
+/// Of a cell under LOCKED.
+Colour colour_of(std::string_view locked) {
+  return locked == "yes"                                                         ? Colour::good
+         : locked == "no"                                                        ? Colour::bad
+         : locked == name_of(State::partly) || locked == name_of(State::unknown) ? Colour::doubtful
+                                                                                 : Colour::none;
+}
+
 std::string table(const std::vector<Row>& rows) {
   if (rows.empty()) {
     return "";
@@ -182,9 +192,11 @@ std::string table(const std::vector<Row>& rows) {
       widths[i] = std::max(widths[i], line[i].size());
     }
   }
+  constexpr std::size_t kLocked = 2;
   for (const Words& line : lines) {
     for (std::size_t i = 0; i + 1 < line.size(); ++i) {
-      out += format("{:<{}}  ", line[i], widths[i]);
+      const std::string cell = format("{:<{}}  ", line[i], widths[i]);
+      out += i == kLocked ? in_colour(colour_of(line[i]), cell) : cell;
     }
     out += line.back() + '\n';
   }
@@ -231,6 +243,12 @@ constexpr Figure kFigures[] = {
      [](const Row& row) { return of_threads(row, row.look.threads.flushers); }},
     {"realtime_priority", "Lowest real-time priority among the threads.",
      [](const Row& row) { return of_threads(row, row.look.threads.realtime); }},
+    {"ld_preload", "Whether LD_PRELOAD names the library.",
+     [](const Row& row) { return flag(row.look.preloaded); }},
+    {"library_loaded", "Whether the library is loaded.",
+     [](const Row& row) { return flag(row.look.library_loaded()); }},
+    {"library_outdated", "Whether another build of the library is installed than the one loaded.",
+     [](const Row& row) { return flag(row.look.build.outdated()); }},
     {"children", "Descendants.",
      [](const Row& row) { return row.has_children ? Size(row.children.size()) : std::nullopt; }},
     {"locked_children", "Descendants whose memory is locked.",
@@ -265,8 +283,9 @@ Json json_of(const Row& row) {
   object["locked"] = locked(look);
   object["locked_by"] = text_or_null(look.locked_by());
   object["ld_preload"] = bool_or_null(look.preloaded);
-  object["library_loaded"] =
-      bool_or_null(look.mappings.known() ? std::optional(look.mappings.library) : std::nullopt);
+  object["library_loaded"] = bool_or_null(look.library_loaded());
+  object["library_build"] = text_or_null(look.build.mapped);
+  object["library_outdated"] = bool_or_null(look.build.outdated());
   for (const char* const name :
        {"charged_bytes", "resident_bytes", "locked_bytes", "swapped_bytes", "limit_bytes"}) {
     object[name] = figure(row, name);
@@ -305,15 +324,26 @@ std::string label(std::string text) {
   return quoted.substr(1, quoted.size() - 2);
 }
 
+std::string metric_head(std::string_view name, std::string_view meaning) {
+  return format("# HELP duende_mlock_{0} {1}\n# TYPE duende_mlock_{0} gauge\n", name, meaning);
+}
+
+/// The labels of all its metrics.
+std::string labels(const Look& look) {
+  return format("pid=\"{}\",name=\"{}\"", look.pid, label(look.status ? look.status->name : ""));
+}
+
 std::string metrics(const std::vector<Row>& rows) {
-  std::string out;
+  std::string out = metric_head("state", "1: what LOCKED says, as a label.");
+  for (const Row& row : rows) {
+    out += format("duende_mlock_state{{{},state=\"{}\"}} 1\n", labels(row.look),
+                  name_of(row.look.state));
+  }
   for (const Figure& figure : kFigures) {
-    out += format("# HELP duende_mlock_{0} {1}\n# TYPE duende_mlock_{0} gauge\n", figure.name,
-                  figure.meaning);
+    out += metric_head(figure.name, figure.meaning);
     for (const Row& row : rows) {
       if (const Size value = figure.value(row)) {
-        out += format("duende_mlock_{}{{pid=\"{}\",name=\"{}\"}} {}\n", figure.name, row.look.pid,
-                      label(row.look.status ? row.look.status->name : ""),
+        out += format("duende_mlock_{}{{{}}} {}\n", figure.name, labels(row.look),
                       *value == kUnlimited ? "+Inf" : std::to_string(*value));
       }
     }
@@ -331,17 +361,25 @@ std::string in_format(Format format, const std::vector<Row>& rows) {
   return "";
 }
 
+void put_out(const std::string& text, const std::string& file) {
+  if (!file.empty() && !write_file(file, text, 0644)) {
+    throw Failure(1, format("cannot write {}: is the folder there, and is there room?", file));
+  }
+  if (file.empty()) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int status(const StatusOptions& options) {
   for (;;) {
     const Survey survey = look_around(options);
-    if (options.watch != 0 && ::isatty(STDOUT_FILENO) == 1) {
+    if (options.watch != 0 && options.output.empty() && ::isatty(STDOUT_FILENO) == 1) {
       std::fputs("\033[H\033[J", stdout);  // the upper left corner, and clear from there
     }
-    const std::string text = in_format(options.format, survey.rows);
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
+    put_out(in_format(options.format, survey.rows), options.output);
     if (options.watch == 0) {
       const bool all = std::all_of(survey.rows.begin(), survey.rows.end(),
                                    [](const Row& row) { return row.all_locked(); });

@@ -29,6 +29,7 @@ enum class Format : unsigned char { table, json, prometheus, quiet };
 struct StatusOptions {
   Words targets;  // PIDs, names
   Format format = Format::table;
+  std::string output;  // a file; empty: stdout
   bool children = true;
   unsigned watch = 0;  // seconds between two looks; 0: one look
 };
@@ -41,11 +42,21 @@ struct CheckOptions {
 };
 int check(const CheckOptions& options);
 
+struct ExplainOptions {
+  Words lines;       // of a log; none: those of stdin
+  bool all = false;  // whatever there is to explain
+};
+int explain(const ExplainOptions& options);
+
 struct SystemdOptions {
   GivenSettings settings;
-  std::string unit;
+  Words units;
   std::string root;
+  bool all_services = false;  // a drop-in for them all, instead of for units
   bool install = false;
+  bool remove = false;
+  bool dry_run = false;
+  bool list = false;  // the units that preload the library
 };
 int systemd(const SystemdOptions& options);
 
@@ -62,7 +73,10 @@ struct KubernetesOptions {
   std::string name = "locked-daemon";
   std::string image = "daemon";
   std::string library_image = "duende-mlock";
+  std::string container = "daemon";  // of a component
   bool daemonset = false;
+  bool policy = false;     // for all pods that ask for it
+  bool kustomize = false;  // a component
 };
 int kubernetes(const KubernetesOptions& options);
 

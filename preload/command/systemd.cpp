@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // systemd: the drop-in that has a service run locked, with a reason for each line.
+#include <algorithm>
 #include <cstdio>
 
+#include "drop_ins.hpp"
 #include "file.hpp"
 #include "library.hpp"
 #include "subcommands.hpp"
@@ -22,6 +24,37 @@ std::string unit_word(std::string_view text) {
   return consists_of(word, kPlain) ? word : '"' + word + '"';
 }
 
+std::string environment(const GivenSettings& settings, const std::string& preloaded) {
+  std::string lines = format("Environment={}\n", unit_word("LD_PRELOAD=" + preloaded));
+  for (const Setting& setting : settings.all) {
+    lines += format("Environment={}\n", unit_word(setting.name + '=' + setting.value));
+  }
+  return lines;
+}
+
+/// The one for every service, of which some are named.
+std::string text_for_all(const GivenSettings& settings, const std::string& library) {
+  const auto& all = settings.all;
+  if (std::none_of(all.begin(), all.end(),
+                   [](const Setting& one) { return one.name == "DUENDE_MLOCK_ONLY"; })) {
+    usage_error("--all-services takes --only NAME[:NAME...]: it would lock every service there is");
+  }
+  return format(
+      "{} --all-services\n"
+      "# To undo it: duende-mlock systemd --remove --all-services\n"
+      "# A slice has no environment to set; this folder is that of all services (systemd 244).\n"
+      "[Service]\n"
+      "# The library is loaded into every service, and locks those programs alone. Units with "
+      "User=,\n"
+      "# a system call filter or a root folder need a drop-in of their own besides, which then "
+      "takes\n"
+      "# the place of this one: duende-mlock systemd --install UNIT\n"
+      "{}\n"
+      "# How much may be locked, by any service. Without this, it is 8 MiB.\n"
+      "LimitMEMLOCK=infinity\n",
+      drop_in_header(std::string(kAllServices)), environment(settings, library));
+}
+
 /// What the drop-in is made of.
 class DropIn {
  public:
@@ -30,15 +63,12 @@ class DropIn {
 
   [[nodiscard]] std::string text() {
     out_ = format(
-        "# {0}.d/{1}, as printed by: duende-mlock systemd {0}\n"
-        "# To undo it, remove this file and run: systemctl daemon-reload\n"
+        "{} {}\n"
+        "# To undo it: duende-mlock systemd --remove {}\n"
         "[Service]\n"
-        "# The library locks the daemon's memory before its main() runs.\n"
-        "Environment={2}\n",
-        unit_.name(), kDropInName, unit_word("LD_PRELOAD=" + library_ + preloaded()));
-    for (const Setting& setting : options_.settings.all) {
-      out_ += format("Environment={}\n", unit_word(setting.name + '=' + setting.value));
-    }
+        "# The library locks the daemon's memory before its main() runs.\n",
+        drop_in_header(unit_.name()), unit_.name(), unit_.name());
+    out_ += environment(options_.settings, library_ + preloaded());
     add("How much may be locked. Without this, it is 8 MiB.", "LimitMEMLOCK=infinity");
     add_privileges();
     add_confinement();
@@ -173,41 +203,76 @@ void warn_of(const Unit& unit, const std::string& library, const std::string& ro
   }
 }
 
-void install_drop_in(const std::string& unit, const std::string& root, const std::string& text) {
-  const std::string folder = format("{}/etc/systemd/system/{}.d", root, unit);
-  const std::string file = format("{}/{}", folder, kDropInName);
-  if (!make_folders(folder) || !write_file(file, text, 0644)) {
-    throw Failure(1, "cannot write to " + folder);
+/// What is printed or written for a unit; warns of what it cannot cure.
+std::string text_for(const SystemdOptions& options, const std::string& name,
+                     const std::string& root, const std::string& library) {
+  const Unit unit(name, root, false);
+  const std::string where = root.empty() ? "" : " in " + root;
+  warn_of(unit, library, root);
+  if (!unit.exists() && options.install) {
+    throw Failure(1, format("there is no unit {}{}", name, where));
   }
-  std::printf("Installed %s\n", file.c_str());
-  if (root.empty() && exists("/run/systemd/system")) {
-    (void)output_of({"systemctl", "daemon-reload"});
+  if (!unit.exists()) {
+    warn(format("there is no unit {}{}; this drop-in is for one that runs as root", name, where));
   }
-  std::printf("It counts from the next start: systemctl restart %s\n", unit.c_str());
+  return DropIn(options, unit, root, library).text();
+}
+
+void need_sense(const SystemdOptions& options) {
+  const bool changes = options.install || options.remove;
+  if (options.list ? changes || options.all_services || !options.units.empty()
+                   : options.units.empty() != options.all_services) {
+    usage_error(options.list ? "--list goes with --root alone"
+                             : "it takes either UNIT... or --all-services");
+  }
+  if (options.dry_run && !changes) {
+    usage_error("--dry-run goes with --install or --remove");
+  }
+}
+
+int list_units(const std::string& root) {
+  for (const std::string& name : all_units(root)) {
+    if (Unit(name, root, true).preloads_library()) {
+      std::printf("%s\n", name.c_str());
+    }
+  }
+  return 0;
 }
 
 }  // namespace
 
 int systemd(const SystemdOptions& options) {
+  need_sense(options);
   const std::string root = root_folder(options.root);
-  const Unit unit(unit_name(options.unit), root, false);
+  if (options.list) {
+    return list_units(root);
+  }
+  Words units;
+  std::transform(options.units.begin(), options.units.end(), std::back_inserter(units), unit_name);
+  if (options.all_services) {
+    units.emplace_back(kAllServices);
+  }
+  DropIns drop_ins(root, options.dry_run);
+  if (options.remove) {
+    for (const std::string& unit : units) {
+      drop_ins.remove(unit);
+    }
+    return drop_ins.finish();
+  }
   const std::string library = locate_library(options.settings.library, root);
-  const std::string where = root.empty() ? "" : " in " + root;
-  warn_of(unit, library, root);
-  if (!unit.exists() && options.install) {
-    throw Failure(1, format("there is no unit {}{}", unit.name(), where));
+  Words texts;  // all of them before the first is written
+  for (const std::string& unit : units) {
+    texts.push_back(options.all_services ? text_for_all(options.settings, library)
+                                         : text_for(options, unit, root, library));
   }
-  if (!unit.exists()) {
-    warn(format("there is no unit {}{}; this drop-in is for one that runs as root", unit.name(),
-                where));
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    if (options.install) {
+      drop_ins.install(units[i], texts[i]);
+    } else {
+      std::fputs(texts[i].c_str(), stdout);
+    }
   }
-  const std::string text = DropIn(options, unit, root, library).text();
-  if (options.install) {
-    install_drop_in(unit.name(), root, text);
-  } else {
-    std::fputs(text.c_str(), stdout);
-  }
-  return 0;
+  return drop_ins.finish();
 }
 
 }  // namespace duende::mlock::command

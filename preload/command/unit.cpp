@@ -7,6 +7,7 @@
 #include <set>
 
 #include "file.hpp"
+#include "library.hpp"
 #include "process.hpp"
 
 namespace duende::mlock::command {
@@ -20,7 +21,7 @@ constexpr const char* kFolders[] = {
     "/run/systemd/generator",       "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
     "/lib/systemd/system",          "/run/systemd/generator.late",
 };
-// Drop-ins count for more the later they come.
+// A drop-in takes the place of one of the same name in an earlier folder.
 constexpr const char* kDropInFolders[] = {
     "/lib/systemd/system", "/usr/lib/systemd/system", "/usr/local/lib/systemd/system",
     "/run/systemd/system", "/etc/systemd/system",
@@ -148,30 +149,36 @@ Unit::Unit(std::string name, std::string root, bool with_ours)
       const std::string file = format("{}{}/{}", root_, folder, candidate);
       if (!exists_ && !read_or_empty(file).empty()) {
         read(file);
+        exists_ = true;
       }
     }
   }
-  for (const char* const folder : kDropInFolders) {
-    read_drop_ins(format("{}{}/{}.d", root_, folder, template_name_), with_ours);
-    if (template_name_ != name_) {
-      read_drop_ins(format("{}{}/{}.d", root_, folder, name_), with_ours);
-    }
-  }
+  read_drop_ins(with_ours);
 }
 
 void Unit::read(const std::string& file) {
   const std::string text = read_or_empty(file);
-  exists_ = exists_ || !text.empty();
   for (Assignment& assignment : parse_unit(text)) {
     assignments_.push_back(std::move(assignment));
   }
 }
 
-void Unit::read_drop_ins(const std::string& folder, bool with_ours) {
-  for (const std::string& file : names_in(folder)) {
-    if (file.ends_with(".conf") && (with_ours || file != kDropInName)) {
-      read(format("{}/{}", folder, file));
+void Unit::read_drop_ins(bool with_ours) {
+  // In the order of their names, wherever they are; what is for one unit takes the place of what is
+  // for all.
+  std::map<std::string, std::string> drop_ins;
+  for (const std::string& whose : {std::string(kAllServices), template_name_, name_}) {
+    for (const char* const place : kDropInFolders) {
+      const std::string folder = format("{}{}/{}.d", root_, place, whose);
+      for (const std::string& file : names_in(folder)) {
+        if (file.ends_with(".conf") && (with_ours || file != kDropInName)) {
+          drop_ins[file] = format("{}/{}", folder, file);
+        }
+      }
     }
+  }
+  for (const auto& [name, file] : drop_ins) {
+    read(file);
   }
 }
 
@@ -316,6 +323,19 @@ std::string Unit::file_that_sets(std::string_view variable) const {
     }
   }
   return found;
+}
+
+bool Unit::preloads_library() const {
+  const Environment environment = this->environment();
+  const auto value = [&](std::string_view name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::string() : found->second;
+  };
+  const std::string only = value("DUENDE_MLOCK_ONLY");
+  const auto names = split(only, ':');
+  const bool selected =
+      only.empty() || std::find(names.begin(), names.end(), base_name(program())) != names.end();
+  return selected && value("LD_PRELOAD").find(kLibraryName) != std::string::npos;
 }
 
 Words all_units(const std::string& root) {

@@ -10,6 +10,9 @@
 namespace duende::mlock::command {
 
 inline constexpr std::string_view kDropInName = "50-duende-mlock.conf";
+/// What stands for the unit in the name of the folder whose drop-ins are for all of them (systemd
+/// 244).
+inline constexpr std::string_view kAllServices = "service";
 
 /// Line by line, those that end with a backslash joined with the next: key and value of each
 /// assignment in the section [Service].
@@ -68,10 +71,12 @@ class Unit {
   /// The file of EnvironmentFile= that sets a variable, and so counts for more than Environment=;
   /// empty if none does.
   [[nodiscard]] std::string file_that_sets(std::string_view variable) const;
+  /// Whether the library is to lock the program that it starts.
+  [[nodiscard]] bool preloads_library() const;
 
  private:
   void read(const std::string& file);
-  void read_drop_ins(const std::string& folder, bool with_ours);
+  void read_drop_ins(bool with_ours);
   /// %i and the like: what they stand for in this unit.
   [[nodiscard]] std::string expand(std::string_view text) const;
   [[nodiscard]] Words environment_files() const;

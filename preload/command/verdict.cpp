@@ -56,7 +56,8 @@ Look look_at(pid_t pid) {
                .pinned = {},
                .limits = {},
                .threads = {},
-               .preloaded = {}};
+               .preloaded = {},
+               .build = {}};
   if (!look.status || !look.status->charged) {
     look.state = without_memory(look.status);
     return look;
@@ -65,6 +66,7 @@ Look look_at(pid_t pid) {
   look.limits = read_limits(pid);
   look.mappings = parse_smaps(read_or_empty(in_proc(pid, "smaps")));
   look.pinned = read_pinned(pid);
+  look.build = look.mappings.library ? build_of(pid) : Build();
   look.threads = read_threads(pid);
   // It may have ended while it was looked at: what can be read last decides.
   const auto last = look.mappings.known() ? look.status : read_status(pid);
@@ -126,7 +128,12 @@ std::string_view Look::note() const noexcept {
   if (mappings.library && state == State::unlocked) {
     return "the library is loaded, nothing is locked";
   }
-  return status->swapped.value_or(0) != 0 && state == State::partly ? "some of it is in swap" : "";
+  if (status->swapped.value_or(0) != 0 && state == State::partly) {
+    return "some of it is in swap";
+  }
+  return build.outdated().value_or(false)
+             ? "runs another build of the library than the one installed"
+             : "";
 }
 
 }  // namespace duende::mlock::command

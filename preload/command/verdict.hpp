@@ -2,6 +2,7 @@
 // A process, looked at once: whether its memory is locked, how, and by whom.
 #pragma once
 
+#include "build.hpp"
 #include "process.hpp"
 
 namespace duende::mlock::command {
@@ -17,11 +18,15 @@ struct Look {
   std::optional<Limits> limits;
   Threads threads;
   std::optional<bool> preloaded;  // LD_PRELOAD names the library
+  Build build;                    // of the library
 
   [[nodiscard]] bool is_locked() const noexcept { return state == State::locked; }
   /// Neither gone nor on the way.
   [[nodiscard]] bool runs() const noexcept {
     return state != State::gone && state != State::zombie;
+  }
+  [[nodiscard]] std::optional<bool> library_loaded() const noexcept {
+    return mappings.known() ? std::optional(mappings.library) : std::nullopt;
   }
   /// Empty: not known, or not locked.
   [[nodiscard]] std::string_view locked_by() const noexcept;

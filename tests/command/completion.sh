@@ -4,6 +4,7 @@
 . "$(dirname "$0")/common.sh"
 need bash
 completion=$scratch/completion
+cd "$scratch" || exit # options that take a value take --help for one, a file's name perhaps
 "$command" completion bash >"$completion"
 ! command -v shellcheck >/dev/null ||
     expect "shellcheck finds nothing in it" shellcheck "$completion"
@@ -18,7 +19,7 @@ offer() {
     errors=$(cat "$scratch/errors")
 }
 
-subcommands='run attach unlock status check systemd docker compose podman kubernetes install completion'
+subcommands='run attach unlock status check explain systemd docker compose podman kubernetes install completion'
 offer ''
 for subcommand in $subcommands; do
     expect "the subcommand $subcommand" has_line "$output" "$subcommand"

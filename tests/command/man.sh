@@ -21,7 +21,7 @@ done
 [ -n "$looked" ] || skip "there is neither mandoc nor man with groff here"
 
 text=$(cat "$scripts/man/duende-mlock.1")
-for subcommand in run attach unlock status check systemd docker compose podman kubernetes install \
+for subcommand in run attach unlock status check explain systemd docker compose podman kubernetes install \
     completion; do
     expect "the page has $subcommand" has_line "$text" ".Ss $subcommand"
     mlock "$subcommand" --help

@@ -173,6 +173,37 @@ test_unknown() {
     expect "the exit status alone" [ "$status:$output" = 0: ]
 }
 
+# What a running daemon has mapped, and what is installed under that name since.
+test_build() {
+    installed=$scratch/${library##*/}
+    cp "$library" "$installed"
+    start LD_PRELOAD="$installed" dash
+    mlock status --json "$!"
+    build=$(json $! library_build)
+    expect "a build id" [ "${#build}" = 42 ]
+    expect "the one installed" [ "$(json $! library_outdated)" = false ]
+    # Another build: one byte of the id, behind the name of its note.
+    cp "$library" "$installed.new"
+    at=$(grep -obUa GNU "$installed.new" | head -n 1)
+    printf '\377\376' | dd of="$installed.new" bs=1 seek=$((${at%%:*} + 4)) conv=notrunc 2>/dev/null
+    mv "$installed.new" "$installed"
+    mlock status --json "$!"
+    expect "another is installed" [ "$(json $! library_outdated)" = true ]
+    expect "what is mapped is the same" [ "$(json $! library_build)" = "$build" ]
+    mlock status "$!"
+    expect "a note of it" contains "$output" "runs another build of the library than the one installed"
+    expect "locked all the same" [ "$status" = 0 ]
+    mlock status --prometheus "$!"
+    expect "a metric" has_line "$output" \
+        "duende_mlock_library_outdated{pid=\"$!\",name=\"dash\"} 1"
+    rm "$installed"
+    mlock status --json "$!"
+    expect "none is installed" [ "$(json $! library_outdated)" = null ]
+    start dash
+    mlock status --json "$!"
+    expect "a process without it" [ "$(json $! library_build)$(json $! library_outdated)" = nullnull ]
+}
+
 # Names that would break JSON, metrics or a terminal
 test_names() {
     dash=$(command -v dash)
@@ -223,7 +254,7 @@ for _ in $(seq 100); do
 done
 run_tests test_two_hundred test_exit_status
 end_all
-for test in test_kinds test_future test_children test_unknown test_names test_vanishing; do
+for test in test_kinds test_future test_children test_unknown test_build test_names test_vanishing; do
     run_tests "$test"
     end_all
 done

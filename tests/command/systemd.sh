@@ -205,8 +205,79 @@ test_install() {
     expect "without leaving anything" [ "$(ls -A "${file%/*}")" = "${file##*/}" ]
 }
 
+# several UNIT...: installed, once more, and taken away again
+test_several() {
+    unit one.service 'ExecStart=/bin/cat'
+    unit two.service 'User=nobody' 'ExecStart=/bin/cat'
+    etc=$root/etc/systemd/system
+    one=$etc/one.service.d/50-duende-mlock.conf two=$etc/two.service.d/50-duende-mlock.conf
+    drop_in one two
+    expect "each is printed" [ "$(printf '%s\n' "$output" | grep -c '^\[Service\]')" = 2 ]
+    drop_in --install --dry-run one two
+    expect "nothing is done" [ ! -e "$one" ]
+    has "said" "Would install $two"
+    has "shown" "AmbientCapabilities=CAP_IPC_LOCK"
+    drop_in --install one missing two
+    expect "all of them or none" [ "$status:$(ls -d "$etc"/one.service.d 2>/dev/null)" = 1: ]
+    drop_in --install one two
+    expect "both" [ "$status:$errors" = 0: ]
+    has "both" "Installed $one"
+    has "both" "It counts from the next start: systemctl restart one.service two.service"
+    inode=$(stat -c %i "$one")
+    drop_in --install two one
+    expect "the same again changes nothing" [ "$output:$(stat -c %i "$one")" = "Unchanged $two
+Unchanged $one:$inode" ]
+    drop_in --install --required one two
+    has "other settings do" "Installed $two"
+    mlock systemd --list --root "$root"
+    for name in one two; do
+        has "listed" "$name.service"
+    done
+    hasnt "not listed" plain.service.d
+    drop_in --remove --dry-run one
+    expect "still there" [ -e "$one" ]
+    has "said" "Would remove $one"
+    echo '# mine' >"$etc/two.service.d/60-mine.conf"
+    drop_in --remove one two
+    expect "gone, with its folder" [ "$status:$(ls -d "$etc"/one.service.d 2>/dev/null)" = 0: ]
+    expect "what is somebody else's stays" [ "$(ls "$etc/two.service.d")" = 60-mine.conf ]
+    drop_in --remove one two
+    expect "and again" [ "$status" = 0 ]
+    has "nothing there" "Nothing at $one"
+    printf '[Service]\n' >"$two"
+    for verb in --install --remove; do
+        drop_in "$verb" two
+        expect "$verb: not one of this command's" [ "$status:$(cat "$two")" = '1:[Service]' ]
+        expect "$verb: says so" contains "$errors" "$two was not written by this command"
+    done
+    rm "$two"
+}
+
+# One for all, of which it names some.
+test_all_services() {
+    unit one.service 'ExecStart=/bin/cat'
+    unit two.service 'ExecStart=/bin/tac'
+    file=$root/etc/systemd/system/service.d/50-duende-mlock.conf
+    drop_in --install --all-services --only cat:dog
+    expect "installed" [ "$status:$errors" = 0: ]
+    output=$(cat "$file")
+    has "names" Environment=DUENDE_MLOCK_ONLY=cat:dog
+    has "the library" "Environment=LD_PRELOAD=$library"
+    has "the limit" LimitMEMLOCK=infinity
+    hasnt "nothing for one service alone" OOMScoreAdjust
+    mlock systemd --list --root "$root"
+    has "that one" one.service
+    hasnt "not that one" two.service
+    drop_in --install one --only other
+    mlock systemd --list --root "$root"
+    hasnt "its own takes the place of that for all" one.service
+    drop_in --remove one
+    drop_in --remove --all-services
+    expect "gone" [ ! -e "${file%/*}" ]
+}
+
 run_tests test_plain test_user test_bounding_set test_surroundings test_folders test_image \
-    test_install
+    test_install test_several test_all_services
 
 # systemd's own opinion of the lines
 if command -v systemd-analyze >/dev/null && mkdir -p "$scratch/verify"; then

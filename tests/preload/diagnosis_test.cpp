@@ -12,6 +12,7 @@
 #include "check.hpp"
 #include "deployment.hpp"
 #include "precondition.hpp"
+#include "preload/command/explanations.hpp"
 
 namespace duende::mlock::test {
 
@@ -324,6 +325,18 @@ bool fails(const Row& row) {
 }  // namespace
 
 TEST_SUITE("causes") {
+  TEST_CASE("each is explained, and not as a success") {
+    for (const Row& row : all_rows()) {
+      for (const Place place : kPlaces) {
+        const std::string line = whole_line(row, place);
+        const command::Explanation* const known = command::explanation_of(line);
+        CAPTURE(line);
+        REQUIRE(known != nullptr);
+        CHECK(known->line != "locked (...)");
+      }
+    }
+  }
+
   TEST_CASE("each, as the whole of stderr; the program runs") {
     if (surroundings_are_missing()) {
       return;
@@ -476,27 +489,27 @@ std::string table_of_places() {
   return text;
 }
 
-std::string readme() {
-  const char* const path = std::getenv("DUENDE_MLOCK_README");
+std::string reference() {
+  const char* const path = std::getenv("DUENDE_MLOCK_REFERENCE");
   REQUIRE(path != nullptr);
   std::stringstream text;
   text << std::ifstream(path).rdbuf();
   return text.str();
 }
 
-void check_readme(const std::string& expected_table) {
-  const bool same = readme().find(expected_table) != std::string::npos;
+void check_reference(const std::string& expected_table) {
+  const bool same = reference().find(expected_table) != std::string::npos;
   if (!same) {
-    std::cout << "README.md is to have:\n\n" << expected_table << '\n';
+    std::cout << "REFERENCE.md is to have:\n\n" << expected_table << '\n';
   }
   CHECK(same);
 }
 
 }  // namespace
 
-TEST_SUITE("readme") {
-  TEST_CASE("README.md has the causes") { check_readme(table()); }
-  TEST_CASE("README.md has the places") { check_readme(table_of_places()); }
+TEST_SUITE("reference") {
+  TEST_CASE("REFERENCE.md has the causes") { check_reference(table()); }
+  TEST_CASE("REFERENCE.md has the places") { check_reference(table_of_places()); }
 }
 
 }  // namespace duende::mlock::test

@@ -55,6 +55,7 @@ PROGRAMS = {
     "git": Program("sh {sources}/git.sh"),
     "bash": Program("bash {sources}/loops.sh"),
     "dash": Program("dash {sources}/loops.sh"),
+    "valgrind": Program("valgrind -q --error-exitcode=9 cat {sources}/work.pl"),
     "tools": Program("sh {sources}/tools.sh"),
 }
 

@@ -58,6 +58,30 @@ TEST_CASE("what is no ELF file, or ends too early, is taken as it comes") {
   CHECK(parse_elf(far)->linking == Linking::is_static);
 }
 
+TEST_CASE("the build id is among the notes, of which any may be cut off") {
+  std::string file = elf_file({PT_NOTE});
+  const std::size_t notes = sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr);
+  const auto note = [](unsigned type, std::string name, const std::string& description) {
+    name.push_back('\0');
+    const unsigned header[] = {static_cast<unsigned>(name.size()),
+                               static_cast<unsigned>(description.size()), type};
+    name.resize((name.size() + 3) / 4 * 4);
+    return std::string(reinterpret_cast<const char*>(header), sizeof header) + name + description;
+  };
+  file.resize(notes);
+  file += note(NT_GNU_ABI_TAG, "GNU", "1234") + note(NT_GNU_BUILD_ID, "other", "1234") +
+          note(NT_GNU_BUILD_ID, "GNU", std::string("\x01\xfe\x30", 3));
+  const Elf64_Xword size = file.size() - notes;
+  std::memcpy(file.data() + sizeof(Elf64_Ehdr) + offsetof(Elf64_Phdr, p_filesz), &size,
+              sizeof size);
+  CHECK(parse_build_id(file) == "01fe30");
+  CHECK(parse_build_id(elf_file({PT_LOAD})).empty());
+  for (std::size_t length = 0; length < file.size(); ++length) {
+    const std::string id = parse_build_id(std::string_view(file).substr(0, length));
+    CHECK((id.empty() || std::string_view("01fe30").starts_with(id)));
+  }
+}
+
 TEST_CASE("assignments of the section [Service], with lines joined") {
   const auto assignments = parse_unit(
       "[Unit]\nUser=not-this\n[Service]\n# User=nor-this\n User = nobody \n"

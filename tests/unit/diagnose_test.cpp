@@ -10,6 +10,7 @@
 #include "doctest.hpp"
 #include "environment_block.hpp"
 #include "fake_kernel.hpp"
+#include "preload/command/explanations.hpp"
 
 namespace {
 
@@ -36,18 +37,25 @@ struct Scene {
   std::string cgroup;
 };
 
+/// Whatever is said, the manual explains.
+Message explained(const Message& message) {
+  CAPTURE(message.text.c_str());
+  CHECK(duende::mlock::command::explanation_of(message.text.view()) != nullptr);
+  return message;
+}
+
 /// What `describe` makes of its arguments.
 template <class... Arguments>
 Message described(const Arguments&... arguments) {
   Message message;
   describe(message, arguments...);
-  return message;
+  return explained(message);
 }
 
 Message dropped(const Kernel& kernel, const Settings& settings, const MemlockLimit& limit) {
   Message message;
   describe_loss(message, kernel, settings, limit, false);
-  return message;
+  return explained(message);
 }
 
 Message report(const Scene& scene) {

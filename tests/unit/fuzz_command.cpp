@@ -10,6 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace duende::mlock::command;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   (void)parse_elf(text);
+  (void)parse_build_id(text);
   (void)parse_status(text);
   (void)parse_smaps(text);
   for (const Assignment& assignment : parse_unit(text)) {

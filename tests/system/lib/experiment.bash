@@ -12,11 +12,12 @@ configure() {
 		die "unknown scenario $1 (--list shows them)"
 	shift
 	config=(
-		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [COUNT]=1 [TRANSPORT]=unix [CODE]=disk
+		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [CLIENT_FLAGS]='' [COUNT]=1 [TRANSPORT]=unix [CODE]=disk
 		[ARCHITECTURE]=amd64 [KERNEL]=default [RAM_MIB]=512 [DISK_MIB]=768
 		[DISK_IOPS]=0              # requests a second, together read and written; 0: no bound
 		[STORE_MIB]=128            # size of a store that is not a disk
 		[RECLAIM_S]=0              # reclaim from the daemon this often under load, too
+		[DAEMON_SWAP_MAX]=max                     # memory.swap.max of the daemon, from its start
 		[DAEMON_MIN_MIB]=0 [DAEMON_MAX_MIB]=0     # memory.min and memory.max of the daemon
 		[LOAD_MIB]=320 [LOAD_MAX_MIB]=160 [LOAD_PROCS]=4
 		[RUN_SECONDS]=30 [STALL_SECONDS]=30
@@ -66,9 +67,13 @@ store_library() {
 # fingerprint PRELOAD: which library a line is about; runs of another build are not
 # to be counted with it.
 fingerprint() {
+	local store
 	case $1 in
 	library) sha256sum "$library" | cut -c 1-12 ;;
-	library+store) cat "$library" "$(store_library)" | sha256sum | cut -c 1-12 ;;
+	library+store)
+		store=$(store_library) || return
+		cat "$library" "$store" | sha256sum | cut -c 1-12
+		;;
 	*) echo "${1/#-/none}" ;;
 	esac
 }

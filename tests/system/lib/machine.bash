@@ -25,12 +25,12 @@ choose_emulator() {
 		ports+=(-chardev "$port")
 	done
 	for port in 0 1 2; do
-		ports+=(-device pci-serial,chardev=port$port)
+		ports+=(-device "pci-serial,chardev=port$port")
 	done
 	case $architecture in
 	amd64)
 		console=ttyS0
-		emulator=(qemu-system-x86_64 -machine pc -cpu max -device isa-debug-exit,iobase=0xf4,iosize=4)
+		emulator=(qemu-system-x86_64 -machine pc -cpu max -device "isa-debug-exit,iobase=0xf4,iosize=4")
 		ports=(-serial "file:$1/report" -serial "file:$1/daemon") ;;
 	arm64)
 		console=ttyAMA0

@@ -4,6 +4,6 @@
 comm=nbdkit
 [ "$CODE" != tmpfs ] || code_on_tmpfs "$(command -v nbdkit)" /usr/lib/x86_64-linux-gnu/nbdkit/plugins/nbdkit-memory-plugin.so
 serve() {
-	start nbdkit -f $nbdkit memory "${STORE_MIB}M" &
+	start nbdkit -f $DAEMON_FLAGS $nbdkit memory "${STORE_MIB}M" &
 	connect "$1"
 }

@@ -42,14 +42,18 @@ address() {
 connect() {
 	device=nbd$1
 	shift
-	# shellcheck disable=SC2086  # $client is two words
-	attempt 50 nbd-client $client "/dev/$device" -b 4096 "$@" ||
+	# shellcheck disable=SC2086  # $client is two words, $CLIENT_FLAGS any number
+	attempt 50 nbd-client $client "/dev/$device" -b 4096 $CLIENT_FLAGS "$@" ||
 		fail "nbd-client: $(tail -n 2 /run/attempt.log)"
 }
 
 # A daemon's file defines `comm`, its process name, and `serve N`, which starts
 # daemon number N on $store and leaves the name of the block device in $device.
 . "/exp/daemons/$DAEMON.sh"
+
+# As a unit has them: before the daemon starts.
+tune /sys/fs/cgroup/daemon/memory.swap.max "$DAEMON_SWAP_MAX"
+[ "$DAEMON_MIN_MIB" = 0 ] || tune /sys/fs/cgroup/daemon/memory.min "${DAEMON_MIN_MIB}M"
 
 number=0 devices='' servers=''
 while [ "$number" -lt "$COUNT" ]; do
@@ -90,7 +94,6 @@ sleep 3
 for server in $servers; do report "note idle pid=$server $(memory_of "$server")"; done
 
 # --- the load, and the verdict -------------------------------------------------
-[ "$DAEMON_MIN_MIB" = 0 ] || tune /sys/fs/cgroup/daemon/memory.min "${DAEMON_MIN_MIB}M"
 [ "$DAEMON_MAX_MIB" = 0 ] || tune /sys/fs/cgroup/daemon/memory.max "${DAEMON_MAX_MIB}M"
 [ "$LOAD_MAX_MIB" = 0 ]   || tune /sys/fs/cgroup/load/memory.max "${LOAD_MAX_MIB}M"
 [ "$RECLAIM_S" = 0 ]      || reclaim_daemon_every "$RECLAIM_S" &

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The README's table of variables is the code's: prints the expected one where it is not.
+// The reference's table of variables is the code's: prints the expected one where it is not.
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -41,12 +41,12 @@ std::string expected_table() {
 
 int main(int count, char** arguments) {
   if (count != 2) {
-    std::cerr << "usage: readme_variables README.md\n";
+    std::cerr << "usage: reference_variables REFERENCE.md\n";
     return 2;
   }
   std::ifstream file(arguments[1]);
-  const std::string readme(std::istreambuf_iterator<char>(file), {});
-  if (readme.find("\n" + expected_table() + "\n") != std::string::npos) {
+  const std::string reference(std::istreambuf_iterator<char>(file), {});
+  if (reference.find("\n" + expected_table() + "\n") != std::string::npos) {
     return 0;
   }
   std::cout << arguments[1] << " does not have this table, which is the code's:\n\n"
