@@ -26,6 +26,7 @@ library=/exp/tests/libduende_mlock_preload.so
 export DUENDE_MLOCK_LIBRARY=$library DUENDE_MLOCK_COMMAND=/exp/tests/duende-mlock
 export DUENDE_MLOCK_HOSTS=/exp/tests/hosts DUENDE_MLOCK_README=/exp/tests/README.md
 export SLOWNESS=10
+ulimit -l 8192 # what Linux 5.16 begins with; before, 64
 while IFS='	' read -r name program; do
 	# shellcheck disable=SC2086  # with its arguments
 	busybox timeout 300 /exp/tests/$program >/run/log 2>&1 </dev/null
