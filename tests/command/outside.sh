@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
 }
 FILTER
 cc -o "$scratch/filter" "$scratch/filter.c" || skip "filter.c cannot be built here"
-cp "$(command -v busybox)" "$scratch/busybox"
+cp "$(command -v busybox)" "$scratch/static"
 file_is_static() { ! readelf -lW "$1" 2>/dev/null | grep -q INTERP; }
 chmod 755 "$scratch"
 early=$scratch/early
@@ -80,15 +80,15 @@ test_traces() {
     wait $!
     status=$? output=$(cat "$scratch/output") errors=
     expect "the PID stays" has_line "$output" "Pid:	$!"
-    file_is_static "$scratch/busybox" || return
+    file_is_static "$scratch/static" || return
     # shellcheck disable=SC2016 # for the other shell
-    run_in '' --log off "$scratch/busybox" sh -c 'cat /proc/$$/task/$$/children; echo /proc/$$/fd/*'
+    run_in '' --log off "$scratch/static" sh -c 'cat /proc/$$/task/$$/children; echo /proc/$$/fd/*'
     expect "no child, and no descriptor" [ "$(printf '%s' "$output" | tr -dc '/\n' | wc -l)" = 1 ]
     expect "no descriptor" lacks "$output" /fd/3
     # shellcheck disable=SC2016 # for the other shell
-    run_in '' "$scratch/busybox" sh -c 'kill -TERM $$'
+    run_in '' "$scratch/static" sh -c 'kill -TERM $$'
     expect "a signal ends it" [ "$status" = 143 ]
-    run_in '' "$scratch/busybox" sh -c 'grep SigBlk /proc/self/status'
+    run_in '' "$scratch/static" sh -c 'grep SigBlk /proc/self/status'
     expect "no signal is blocked" contains "$output" 0000000000000000
 }
 

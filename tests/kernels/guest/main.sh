@@ -38,6 +38,7 @@ while IFS='	' read -r name program; do
 	77) echo "ok - $name # SKIP $(sed -n 's/^skipped: //p' /run/log | tail -n 1)" ;;
 	*)
 		echo "not ok - $name ($(cut -d ' ' -f 1 /proc/uptime) s)"
+		grep '^FAILED' /run/log | sort -u | sed 's/^/# /'
 		sed 's/^/# /' /run/log | tail -n 60
 		;;
 	esac
