@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include "../kernel.hpp"
 #include "file.hpp"
@@ -81,6 +82,13 @@ std::vector<pid_t> least_disturbed_first(pid_t pid) {
 
 enum class Answer : unsigned char { done, busy, refused };
 
+/// The clock of a thread that is stopped.
+long microseconds() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
+}
+
 /// Stops one thread, has `act` make calls in it, and lets it go on as if nothing had been.
 template <class Act>
 Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
@@ -100,11 +108,14 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
     return error == ESRCH ? Answer::busy : Answer::refused;
   }
   why = "it has ended, or no thread of it stops";
+  const long begin = microseconds();
   if (!thread.interrupt()) {
     return Answer::busy;
   }
   Stop stop = thread.wait(kPatience);
   while (stop.kind == Stop::Kind::signal) {
+    thread
+        .interrupt();  // as any stop takes back what was asked for before: a storm would never end
     thread.pass_on(stop);
     stop = thread.wait(kPatience);
   }
@@ -114,7 +125,11 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
   if (thread.hold()) {
     act(thread);
   }
-  return thread.put_back() && thread.detach() ? Answer::done : Answer::busy;
+  if (!thread.put_back() || !thread.detach()) {
+    return Answer::busy;
+  }
+  why = format("thread {} was stopped for {} us", id, microseconds() - begin);
+  return Answer::done;
 }
 
 template <class Act>
@@ -132,16 +147,18 @@ bool in_any_thread(pid_t pid, std::string& why, Act act) {
 
 MemlockLimit limit_of(pid_t pid, bool raise) {
   const rlimit infinite = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
-  rlimit limit = {};
-  if (raise && ::prlimit(pid, RLIMIT_MEMLOCK, &infinite, nullptr) != 0 &&
-      ::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    ::prlimit(pid, RLIMIT_MEMLOCK, &limit, nullptr);
+  if (raise && ::prlimit(pid, RLIMIT_MEMLOCK, &infinite, nullptr) != 0) {
+    rlimit limit = {};
+    if (::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) == 0) {
+      limit.rlim_cur = limit.rlim_max;
+      ::prlimit(pid, RLIMIT_MEMLOCK, &limit, nullptr);
+    }
   }
-  if (::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &limit) != 0) {
-    limit = {};
-  }
-  return {.soft = limit.rlim_cur, .hard = limit.rlim_max, .exempt = false};
+  // Of another user's process, prlimit(2) takes CAP_SYS_RESOURCE even to read it.
+  const Limits limits = read_limits(pid == 0 ? ::getpid() : pid).value_or(Limits{0, 0});
+  return {.soft = limits.soft.value_or(RLIM_INFINITY),
+          .hard = limits.hard.value_or(RLIM_INFINITY),
+          .exempt = false};
 }
 
 /// IO flusher and SCHED_RR are set thread by thread.
@@ -163,21 +180,39 @@ bool set_reclaim(pid_t pid, const Settings& settings) {
   return all;
 }
 
+/// What the limit refuses is the limit's that the process has, not this one's.
+std::string describe_lock(pid_t pid, const OutsideOutcome& outcome, const preload::LockPlan& plan,
+                          const Settings& settings, const MemlockLimit& limit) {
+  const auto size = read_status(pid).value_or(ProcessStatus()).size.value_or(0);
+  return outcome.error == ENOMEM && size > limit.soft
+             ? format(
+                   "not locked: its address space ({} KiB) exceeds its RLIMIT_MEMLOCK ({} KiB), "
+                   "and it has no CAP_IPC_LOCK; fix: ask with CAP_SYS_RESOURCE, which lifts the "
+                   "limit",
+                   size / 1024, limit.soft / 1024)
+             : describe(outcome, plan, settings, limit, pid);
+}
+
 /// Locks or unlocks, says so, and whether it is as asked.
 bool change(pid_t pid, bool unlock, const Settings& settings) {
   const std::string name = read_status(pid).value_or(ProcessStatus()).name;
   const MemlockLimit limit = limit_of(pid, !unlock && settings.raise_limit);
   const auto plan = plan_from_outside(settings, limit);
+  // Looked for while it runs, as many mappings take long to read.
+  const auto stack = plan.spare_growth ? stack_begin(pid) : std::nullopt;
   OutsideOutcome outcome;
   std::string why;
   const bool made = in_any_thread(pid, why, [&](Thread& thread) {
     if (unlock) {
       outcome.locked = thread.call(Call::munlockall) != 0;
     } else {
-      outcome = lock_held(thread, plan);
+      outcome = lock_held(thread, plan, stack);
     }
   });
   const bool done = made && outcome.locked != unlock;
+  if (made) {
+    say(settings, LogLevel::debug, pid, name, why);
+  }
   if (!made) {
     say(settings, LogLevel::error, pid, name,
         format("not {}: {}", unlock ? "unlocked" : "locked", why));
@@ -185,7 +220,7 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
     say(settings, LogLevel::info, pid, name, done ? "unlocked" : "not unlocked: munlockall failed");
   } else {
     say(settings, done ? LogLevel::info : LogLevel::error, pid, name,
-        describe(outcome, plan, settings, limit, pid));
+        describe_lock(pid, outcome, plan, settings, limit));
   }
   if (!done || unlock) {
     return done;

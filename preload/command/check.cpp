@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // check: what is in the way of a lock, a finding a line, with one fix each.
+#include <algorithm>
 #include <cstdio>
 
 #include "colour.hpp"
@@ -326,6 +327,49 @@ void check_swap(Report& report, const Subject& subject) {
   }
 }
 
+/// The second library, in the process or in what the unit will preload.
+bool has_store_library(const Subject& subject) {
+  if (subject.process != 0) {
+    return read_or_empty(in_proc(subject.process, "maps")).find(kStoreLibraryName) !=
+           std::string::npos;
+  }
+  if (!subject.unit) {
+    return false;
+  }
+  const Unit::Environment environment = subject.unit->environment();
+  const auto preloaded = environment.find("LD_PRELOAD");
+  return preloaded != environment.end() &&
+         preloaded->second.find(kStoreLibraryName) != std::string::npos &&
+         environment.count("DUENDE_MLOCK_STORE") != 0;
+}
+
+/// Of those that serve swap: of one with the profile for it, or while there is swap of that kind.
+void check_store(Report& report, const Subject& subject) {
+  const Words devices = swap_devices();
+  const bool serves =
+      has_profile(subject) || std::any_of(devices.begin(), devices.end(), [&](const auto& device) {
+        const std::string kind = swap_kind(device);
+        return !kind.empty() && may_serve(kind, device, subject.program, subject.process);
+      });
+  if (!serves || !is_behind_page_cache(subject.program, subject.arguments)) {
+    return;
+  }
+  const std::string_view name = base_name(subject.program);
+  if (has_store_library(subject)) {
+    report.ok("store", format("{} keeps it past the page cache, by {}", name, kStoreLibraryName));
+    return;
+  }
+  report.warn(
+      "store",
+      format("{} serves swap from a store behind the page cache, which neither the lock nor "
+             "the profile covers",
+             name),
+      name == "qemu-nbd" ? "--cache=none"
+      : subject.unit
+          ? "duende-mlock systemd --install --swap-device --store PATH " + subject.unit->name()
+          : "start it by duende-mlock run --swap-device --store PATH");
+}
+
 int check_target(const std::string& target, const std::string& said) {
   const Subject subject = find_subject(target);
   const std::string library = locate_library(said);
@@ -345,6 +389,7 @@ int check_target(const std::string& target, const std::string& said) {
   check_filter(report, subject);
   check_memory_limit(report, subject);
   check_swap(report, subject);
+  check_store(report, subject);
   return report.failed() ? 1 : 0;
 }
 

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "command_line.hpp"
 
+// CLI11 includes <iostream> for streams that nothing here uses, and which libstdc++ before GCC 13
+// would make ready before main(): as long as all of the command line takes.
+#include <istream>
+#define _GLIBCXX_IOSTREAM 1  // NOLINT(bugprone-reserved-identifier,cert-*)
+namespace std {
+extern ostream cout;  // NOLINT(cert-dcl58-cpp)
+extern ostream cerr;  // NOLINT(cert-dcl58-cpp)
+}  // namespace std
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -60,9 +69,10 @@ std::string help_of(const VariableText& variable) {
 /// The values that options gave to the variables, as the library itself reads them.
 class Values {
  public:
-  void add_to(CLI::App& app, const Words& only = {}) {
+  /// Those of the variables that may be wanted: each takes CLI11 longer than a system call.
+  void add_to(CLI::App& app, const std::function<bool(std::string_view)>& is_wanted) {
     for (const VariableText& variable : kVariables) {
-      if (only.empty() || std::find(only.begin(), only.end(), variable.name) != only.end()) {
+      if (is_wanted(variable.name)) {
         add(app, variable);
       }
     }
@@ -137,7 +147,10 @@ struct CommandLine::Parts {
   std::shared_ptr<Help> help = std::make_shared<Help>();
   CLI::App app{"Keeps the memory of a daemon that serves a swap device out of swap"};
   std::map<std::string, Subcommand> subcommands;
-  std::string chosen;
+  const Words& words;
+  std::string chosen = words.empty() || words[0] == "help" ? "" : words[0];
+  bool all = chosen.empty() || chosen.starts_with('-') || chosen == "completion";
+  bool shows_help = all || mentions("--help") || mentions("-h");
   Values values;
   RunOptions run;
   AttachOptions attach;
@@ -152,7 +165,7 @@ struct CommandLine::Parts {
   std::string shell;
 
   /// Only what the command line is about, as all of it would take longer than most of what they do.
-  explicit Parts(std::string word) : chosen(std::move(word)) {
+  explicit Parts(const Words& given) : words(given) {
     app.name("duende-mlock")->formatter(help);
     app.set_help_flag("--help,-h", "this text");
     app.require_subcommand(1);
@@ -171,10 +184,21 @@ struct CommandLine::Parts {
   }
 
   void add_if(const Words& names, void (Parts::*add_them)()) {
-    const bool all = chosen.empty() || chosen.starts_with('-') || chosen == "completion";
     if (all || std::find(names.begin(), names.end(), chosen) != names.end()) {
       (this->*add_them)();
     }
+  }
+
+  [[nodiscard]] bool mentions(std::string_view option) const {
+    return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+      return word.substr(0, word.find('=')) == option;
+    });
+  }
+  [[nodiscard]] bool is_wanted(std::string_view variable) const {
+    const std::string name = option_name(variable);
+    return shows_help || mentions("--" + name) || mentions("--no-" + name) ||
+           (variable == "ONFAULT" && (mentions("--on-fault") || mentions("--populate"))) ||
+           (variable == "PROFILE" && mentions("--swap-device"));
   }
 
   CLI::App& add(const std::string& name, const std::string& usage, const std::string& meaning,
@@ -196,7 +220,7 @@ struct CommandLine::Parts {
   }
   void add_settings(CLI::App& sub, const std::string& library = "the library to preload") {
     add_library(sub, values.library, library);
-    values.add_to(sub);
+    values.add_to(sub, [this](std::string_view name) { return is_wanted(name); });
   }
   template <class T>
   static CLI::Option* operand(CLI::App& sub, const std::string& name, T& value) {
@@ -229,8 +253,12 @@ struct CommandLine::Parts {
       operand(sub, "PID", options->targets)->required();
       sub.add_flag("--tree", options->tree, "and all that descend from it");
       if (!unlocks) {
-        values.add_to(sub, {"REQUIRED", "FUTURE", "ONFAULT", "RAISE_LIMIT", "IO_FLUSHER",
-                            "REALTIME", "PROFILE", "LOG"});
+        constexpr std::string_view kOnes[] = {"REQUIRED",   "FUTURE",   "ONFAULT", "RAISE_LIMIT",
+                                              "IO_FLUSHER", "REALTIME", "PROFILE", "LOG"};
+        values.add_to(sub, [&](std::string_view name) {
+          return std::find(std::begin(kOnes), std::end(kOnes), name) != std::end(kOnes) &&
+                 is_wanted(name);
+        });
         sub.footer(kAttachText);
       }
     }
@@ -308,6 +336,7 @@ struct CommandLine::Parts {
       return act(image);
     });
     operand(sub, what, image.image)->required();
+    value(sub, "--memory", image.memory, "SIZE", "limit its memory, as 512m, with no swap besides");
     add_settings(sub, "the library to add");
   }
 
@@ -420,22 +449,31 @@ std::string take_variable(const char* name) {
 
 }  // namespace
 
-CommandLine::CommandLine(Words words)
-    : words_(std::move(words)),
-      parts_(std::make_unique<Parts>(words_.empty() || words_[0] == "help" ? "" : words_[0])) {}
+CommandLine::CommandLine(Words words) : words_(std::move(words)) {
+  // A command without options is what it is; CLI11 takes longer to begin than that to be started.
+  if (words_.size() < 2 || words_[0] != "run" || words_[1].starts_with('-')) {
+    parts_ = std::make_unique<Parts>(words_);
+  }
+}
 CommandLine::~CommandLine() = default;
 
 std::string CommandLine::subcommand() const {
-  return parts_->subcommands.count(parts_->chosen) != 0 ? parts_->chosen : "";
+  return !parts_ ? words_[0] : parts_->subcommands.count(parts_->chosen) != 0 ? parts_->chosen : "";
 }
 
 int CommandLine::run() {
   Words words = words_;
   // Not for the helpers started here: where the library is preloaded into everything, each would
   // lock itself and say so. And the library knows no variable DUENDE_MLOCK_LIBRARY.
-  parts_->run.preloaded = take_variable("LD_PRELOAD");
-  parts_->values.library = take_variable("DUENDE_MLOCK_LIBRARY");
-  parts_->check.library = parts_->install.library = parts_->values.library;
+  const std::string preloaded = take_variable("LD_PRELOAD");
+  const std::string library = take_variable("DUENDE_MLOCK_LIBRARY");
+  if (!parts_) {
+    return command::run({.settings = {.all = {}, .library = library},
+                         .command = {words.begin() + 1, words.end()},
+                         .preloaded = preloaded});
+  }
+  parts_->run.preloaded = preloaded;
+  parts_->values.library = parts_->check.library = parts_->install.library = library;
   if (words.empty()) {
     usage_error("a subcommand is missing");
   }

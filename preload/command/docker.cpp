@@ -15,22 +15,45 @@ void need_image_name(const std::string& name) {
   }
 }
 
-std::string library_for_image(const GivenSettings& settings) {
-  std::string library = locate_library(settings.library);
-  if (const auto obstacle = library_obstacle(library)) {
-    warn(obstacle->text());
+std::vector<Copied> libraries_for_image(const GivenSettings& settings) {
+  std::vector<Copied> libraries = {{locate_library(settings.library), kLibraryName}};
+  if (settings.wants_store()) {
+    libraries.push_back({store_library(libraries[0].path), kStoreLibraryName});
   }
-  return library;
+  for (const Copied& library : libraries) {
+    if (const auto obstacle = library_obstacle(library.path)) {
+      warn(obstacle->text());
+    }
+  }
+  return libraries;
 }
 
-std::string library_in_image() { return format("{}/{}", kImageFolder, kLibraryName); }
+std::string preload_in_image(const GivenSettings& settings, std::string_view folder,
+                             std::string_view name) {
+  const std::string first = format("{}/{}", folder, name);
+  return settings.wants_store() ? format("{}:{}/{}", first, folder, kStoreLibraryName) : first;
+}
 
-std::string run_flags(const GivenSettings& settings) {
-  return format("{} --ulimit memlock=-1:-1 --oom-score-adj={}",
-                join(settings.capabilities("--cap-add="), " "), settings.oom_score());
+std::string run_flags(const ImageOptions& options) {
+  return format(
+      "{} --ulimit memlock=-1:-1 --oom-score-adj={}{}",
+      join(options.settings.capabilities("--cap-add="), " "), options.settings.oom_score(),
+      options.memory.empty() ? "" : format(" --memory={0} --memory-swap={0}", options.memory));
 }
 
 namespace {
+
+/// As docker(1) has them: 512m.
+void need_size(const std::string& size) {
+  if (!size.empty() &&
+      (!consists_of(size, "0123456789bkmgBKMG") || !number(size.substr(0, size.size() - 1)))) {
+    usage_error(format("--memory takes a size such as 512m, not '{}'", size));
+  }
+}
+
+std::string volume_of(const Copied& library) {
+  return format("{}:{}/{}:ro", library.path, kImageFolder, library.name);
+}
 
 void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
@@ -38,6 +61,7 @@ constexpr std::string_view kFlags =
     "# --cap-add=IPC_LOCK  root in the container may lock beyond any limit\n"
     "# --ulimit memlock    other users may lock without a limit: the capability is not for them\n"
     "# --oom-score-adj     locked memory makes the daemon a likelier victim when memory runs out\n"
+    "# --memory-swap       as much as --memory: nothing of the container goes to swap\n"
     "# --cap-add=...       more of these are what the IO flusher (SYS_RESOURCE), SCHED_RR "
     "(SYS_NICE) need\n";
 
@@ -45,28 +69,33 @@ constexpr std::string_view kFlags =
 
 int docker(const ImageOptions& options) {
   need_image_name(options.image);
-  const std::string library = library_for_image(options.settings);
+  need_size(options.memory);
   const std::string_view name = base_name(options.image);
   const std::string locked = format("{}-locked", name.substr(0, name.find_first_of("@:")));
+  std::string installs;
+  std::string copies;
+  for (const Copied& library : libraries_for_image(options.settings)) {
+    installs += format("#   install -m 644 {} {}\n", library.path, library.name);
+    copies += format("COPY {0} {1}/{0}\n", library.name, kImageFolder);
+  }
   std::string text = format(
       "# Build, in the folder that this Dockerfile is in:\n"
-      "#   install -m 644 {0} {1}\n"
+      "{0}"
       "#   docker build -t {2} .\n"
       "# Run:\n"
       "#   docker run {3} {2}\n"
       "{4}"
       "FROM {5}\n"
       "# The same file serves images with glibc and with musl.\n"
-      "COPY {1} {6}\n",
-      library, kLibraryName, locked, run_flags(options.settings), kFlags, options.image,
-      library_in_image());
+      "{1}",
+      installs, copies, locked, run_flags(options), kFlags, options.image);
   for (const Setting& setting : options.settings.all) {
     text += format("ENV {}={}\n", setting.name, quote(setting.value, "$"));
   }
   text += format(
       "# Last, so that what RUN starts is not locked. What the image preloads already "
       "stays.\nENV LD_PRELOAD={}${{LD_PRELOAD:+:$LD_PRELOAD}}\n",
-      library_in_image());
+      preload_in_image(options.settings));
   print(text);
   return 0;
 }
@@ -77,7 +106,11 @@ int compose(const ImageOptions& options) {
   if (options.image.empty() || !consists_of(options.image, kBytes)) {
     usage_error(format("'{}' is not the name of a service", options.image));
   }
-  const std::string library = library_for_image(options.settings);
+  need_size(options.memory);
+  Words volumes;
+  for (const Copied& library : libraries_for_image(options.settings)) {
+    volumes.push_back(format("      - {}\n", quote(volume_of(library))));
+  }
   std::string text = format(
       "# compose.locked.yaml; beside the file that the service is in, whose image stays as it is:\n"
       "#   docker compose -f compose.yaml -f compose.locked.yaml up\n"
@@ -89,12 +122,17 @@ int compose(const ImageOptions& options) {
       "      memlock: {{soft: -1, hard: -1}}\n"
       "    # Locked memory makes the daemon a likelier victim when memory runs out.\n"
       "    oom_score_adj: {}\n"
+      "{}"
       "    volumes:\n"
-      "      - {}\n"
+      "{}"
       "    environment:\n"
       "      LD_PRELOAD: {}\n",
       options.image, join(options.settings.capabilities(), ", "), options.settings.oom_score(),
-      quote(format("{}:{}:ro", library, library_in_image())), quote(library_in_image()));
+      options.memory.empty() ? ""
+                             : format("    # With as much, nothing of it goes to swap.\n"
+                                      "    mem_limit: {0}\n    memswap_limit: {0}\n",
+                                      options.memory),
+      join(volumes, ""), quote(preload_in_image(options.settings)));
   for (const Setting& setting : options.settings.all) {
     // A dollar sign is doubled, as Compose puts variables in the place of others.
     std::string value;
@@ -109,7 +147,11 @@ int compose(const ImageOptions& options) {
 
 int podman(const ImageOptions& options) {
   need_image_name(options.image);
-  const std::string library = library_for_image(options.settings);
+  need_size(options.memory);
+  Words volumes;
+  for (const Copied& library : libraries_for_image(options.settings)) {
+    volumes.push_back(volume_of(library));
+  }
   const std::string_view base = base_name(options.image);
   const std::string_view name = base.substr(0, base.find_first_of("@:"));
   std::string variables;
@@ -122,7 +164,7 @@ int podman(const ImageOptions& options) {
   print(format(
       "# Once, from the command line. Rootless, the limit is the user's own (limits.conf):\n"
       "# leave --ulimit and --oom-score-adj out.\n"
-      "#   podman run {0} --volume {1}:{2}:ro --env LD_PRELOAD={2}{3} {4}\n"
+      "#   podman run {0} --volume {1} --env LD_PRELOAD={2}{3} {4}\n"
       "#\n"
       "# As a service (Podman 4.4): /etc/containers/systemd/{5}.container\n"
       "[Unit]\n"
@@ -131,12 +173,12 @@ int podman(const ImageOptions& options) {
       "[Container]\n"
       "Image={4}\n"
       "# The library is taken from here; the image stays as it is.\n"
-      "Volume={1}:{2}:ro\n"
+      "Volume={10}\n"
       "Environment=LD_PRELOAD={2}\n"
       "{6}"
       "# Root in the container may lock beyond any limit; other users may by the limit.\n"
       "AddCapability={7}\n"
-      "PodmanArgs=--ulimit memlock=-1:-1 --oom-score-adj={8}\n"
+      "PodmanArgs=--ulimit memlock=-1:-1 --oom-score-adj={8}{9}\n"
       "\n"
       "[Service]\n"
       "# What the container may be given at most.\n"
@@ -144,8 +186,11 @@ int podman(const ImageOptions& options) {
       "\n"
       "[Install]\n"
       "WantedBy=multi-user.target\n",
-      run_flags(options.settings), library, library_in_image(), variables, options.image, name,
-      lines, join(options.settings.capabilities("CAP_"), " "), options.settings.oom_score()));
+      run_flags(options), join(volumes, " --volume "), preload_in_image(options.settings),
+      variables, options.image, name, lines, join(options.settings.capabilities("CAP_"), " "),
+      options.settings.oom_score(),
+      options.memory.empty() ? "" : format(" --memory={0} --memory-swap={0}", options.memory),
+      join(volumes, "\nVolume=")));
   return 0;
 }
 

@@ -4,6 +4,9 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "file.hpp"
 
@@ -11,14 +14,14 @@ namespace duende::mlock::command {
 
 namespace {
 
-/// Numbers in the byte order of the file; 0 beyond its end.
+/// Numbers in the byte order of the file; 0 beyond the end of what there is of it.
 class Fields {
  public:
   Fields(std::string_view file, bool little_endian) noexcept
       : file_(file), little_endian_(little_endian) {}
 
   [[nodiscard]] std::uint64_t at(std::uint64_t offset, std::size_t size) const noexcept {
-    if (offset > file_.size() || size > file_.size() - offset) {
+    if (!has(offset, size)) {
       return 0;
     }
     std::uint64_t value = 0;
@@ -29,18 +32,28 @@ class Fields {
     return value;
   }
   [[nodiscard]] std::string_view text(std::uint64_t offset, std::uint64_t size) const noexcept {
-    return offset > file_.size() ? "" : file_.substr(offset, size);
+    return has(offset, size) || offset <= file_.size() ? file_.substr(offset, size) : "";
   }
+  /// Whether something would have been beyond the end.
+  [[nodiscard]] bool more() const noexcept { return more_; }
 
  private:
+  [[nodiscard]] bool has(std::uint64_t offset, std::uint64_t size) const noexcept {
+    const bool here = offset <= file_.size() && size <= file_.size() - offset;
+    more_ |= !here;
+    return here;
+  }
+
+  mutable bool more_ = false;
   std::string_view file_;
   bool little_endian_;
 };
 
-/// A program header, and what it describes. Sizes and places are of elf(5).
+/// A program header, and where what it describes is. Sizes and places are of elf(5).
 struct Segment {
   std::uint64_t type;
-  std::string_view contents;
+  std::uint64_t place;
+  std::uint64_t size;
 };
 
 /// Calls `visit` with each.
@@ -53,7 +66,7 @@ void visit_segments(const Fields& fields, bool wide, Visit visit) {
     const std::uint64_t header = table + i * size;
     const auto place = wide ? fields.at(header + 8, 8) : fields.at(header + 4, 4);
     const auto length = wide ? fields.at(header + 32, 8) : fields.at(header + 16, 4);
-    visit(Segment{fields.at(header, 4), fields.text(place, length)});
+    visit(Segment{fields.at(header, 4), place, length});
   }
 }
 
@@ -64,7 +77,8 @@ void read_segments(ElfFacts& facts, const Fields& fields) {
       facts.linking = Linking::static_pie;
     } else if (segment.type == PT_INTERP) {
       facts.linking = Linking::dynamic;
-      facts.interpreter = segment.contents.substr(0, segment.contents.find('\0'));
+      const std::string_view path = fields.text(segment.place, segment.size);
+      facts.interpreter = path.substr(0, path.find('\0'));
     }
   });
 }
@@ -111,11 +125,13 @@ std::string machine_name(unsigned machine) {
   }
 }
 
-}  // namespace
-
-std::optional<ElfFacts> parse_elf(std::string_view file) {
+struct Parsed {
+  std::optional<ElfFacts> facts;
+  bool more = false;
+};
+Parsed parse(std::string_view file) {
   if (file.size() < sizeof(Elf32_Ehdr) || !file.starts_with(ELFMAG)) {
-    return std::nullopt;
+    return {};
   }
   ElfFacts facts;
   facts.bits = file[EI_CLASS] == ELFCLASS32 ? 32 : 64;
@@ -123,8 +139,12 @@ std::optional<ElfFacts> parse_elf(std::string_view file) {
   const Fields fields(file, facts.little_endian);
   facts.machine = static_cast<unsigned>(fields.at(18, 2));
   read_segments(facts, fields);
-  return facts;
+  return {facts, fields.more()};
 }
+
+}  // namespace
+
+std::optional<ElfFacts> parse_elf(std::string_view file) { return parse(file).facts; }
 
 std::string parse_build_id(std::string_view file) {
   const auto facts = parse_elf(file);
@@ -133,7 +153,7 @@ std::string parse_build_id(std::string_view file) {
     const Fields fields(file, facts->little_endian);
     visit_segments(fields, facts->bits == 64, [&](const Segment& segment) {
       if (segment.type == PT_NOTE && id.empty()) {
-        id = build_id_among(segment.contents, facts->little_endian);
+        id = build_id_among(fields.text(segment.place, segment.size), facts->little_endian);
       }
     });
   }
@@ -143,10 +163,17 @@ std::string parse_build_id(std::string_view file) {
 std::optional<ElfFacts> read_elf(const std::string& path) {
   const auto status = status_of(path);
   const Descriptor file = open_file(path, O_RDONLY);
-  if (!file.is_open() || !status || !S_ISREG(status->st_mode) || status->st_size <= 0) {
+  if (!file.is_open() || !status || !S_ISREG(status->st_mode)) {
     return std::nullopt;
   }
+  // All of it is in the beginning, but where a tool has moved it.
+  char beginning[4096];
+  const ssize_t length = ::read(file.number(), beginning, sizeof beginning);
+  const Parsed parsed = parse({beginning, static_cast<std::size_t>(std::max<ssize_t>(length, 0))});
   const auto size = static_cast<std::size_t>(status->st_size);
+  if (!parsed.more || size <= sizeof beginning) {
+    return parsed.facts;
+  }
   void* const bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
   if (bytes == MAP_FAILED) {
     return std::nullopt;

@@ -208,6 +208,21 @@ constexpr Explanation kExplanations[] = {
     {kCommand, "the lock cannot be verified",
      "The program could not be stopped before its main(): the cause is in the line. Permit "
      "ptrace(2), or start it without --verify; the library locks it all the same."},
+    {kCommand,
+     "its address space (...) exceeds its RLIMIT_MEMLOCK (...), and it has no CAP_IPC_LOCK",
+     "Another process was to be locked, of which the limit holds, and not that of whoever asks. "
+     "Ask as root with CAP_SYS_RESOURCE, by which \"duende-mlock attach\" lifts that limit, or set "
+     "LimitMEMLOCK=infinity in its unit and restart it."},
+    {kCommand, "without CAP_IPC_LOCK, allocations beyond RLIMIT_MEMLOCK (...) fail",
+     "Future memory is locked under a finite limit, as was asked for: what the program maps beyond "
+     "it fails once it has no CAP_IPC_LOCK. Set an infinite limit, or leave --required and "
+     "--future "
+     "out."},
+    {kCommand, "serves swap from a store behind the page cache",
+     "A write to the store may wait for memory that only this daemon can free by serving swap. "
+     "Open "
+     "the store with O_DIRECT: \"duende-mlock run --swap-device --store PATH\", the drop-in of "
+     "\"duende-mlock systemd --store PATH\", or qemu-nbd's --cache=none."},
     {kCommand, "and it cannot be locked from outside",
      "Neither LD_PRELOAD reaches the program nor ptrace(2). Do what the line ends with, or permit "
      "ptrace(2): as root, with kernel.yama.ptrace_scope below 2, in a container with SYS_PTRACE."},
@@ -227,6 +242,12 @@ constexpr Explanation kExplanations[] = {
     {kCommand, "no system call could be made in it, or none that has an effect",
      "The process is confined in a way that does not show. See which sandbox or security module it "
      "runs under."},
+    {kCommand, "its address space ... exceeds its RLIMIT_MEMLOCK",
+     "The process has mapped more than it may lock, and this user may not lift its limit. Ask as "
+     "root, with CAP_SYS_RESOURCE."},
+    {kCommand, "without CAP_IPC_LOCK, allocations beyond RLIMIT_MEMLOCK (...) fail",
+     "What it maps later is locked under a finite limit: malloc(3), mmap(2) and pthread_create(3) "
+     "fail once that is used up. Set an infinite RLIMIT_MEMLOCK."},
     {kCommand, "not unlocked: munlockall failed",
      "A filter or module refuses the call. Nothing has changed; restart the daemon without the "
      "library instead."},
@@ -322,6 +343,11 @@ constexpr Explanation kExplanations[] = {
     {kCommand, "may be served by this very daemon",
      "A daemon under its own swap device needs more than the lock: start it with --swap-device "
      "(DUENDE_MLOCK_PROFILE=swap-device)."},
+
+    {kCommand, "serves swap from a store behind the page cache",
+     "Out of memory, the daemon waits for its own writes to the page cache, whatever is locked. "
+     "Have "
+     "the second library open its store past it: --store PATH."},
 
     // Recipes
     {kCommand, "sets LD_PRELOAD, and counts for more than the drop-in",

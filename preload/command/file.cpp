@@ -27,15 +27,12 @@ namespace {
 
 /// False after an error.
 bool read_all(int file, std::string& contents) {
-  for (;;) {
-    const std::size_t filled = contents.size();
-    contents.resize(filled + 16384);
-    const ssize_t count = ::read(file, contents.data() + filled, 16384);
-    contents.resize(filled + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-    if (count <= 0) {
-      return count == 0;
-    }
+  char piece[16384];
+  ssize_t count = 0;
+  while ((count = ::read(file, piece, sizeof piece)) > 0) {
+    contents.append(piece, static_cast<std::size_t>(count));
   }
+  return count == 0;
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ struct GivenSettings {
 
   /// The value of DUENDE_MLOCK_NAME; empty if it was not given.
   [[nodiscard]] std::string_view value(std::string_view name) const;
+  [[nodiscard]] bool wants_store() const { return !value("STORE").empty(); }
   [[nodiscard]] bool wants_io_flusher() const;
   [[nodiscard]] bool wants_realtime() const;
   /// The capabilities that the settings need, without CAP_.

@@ -106,7 +106,8 @@ inline constexpr const char kAttachText[] =
     R"(One thread of the process is stopped for a moment and makes the call; what it
 waited in goes on as if nothing had been. Future memory is locked only where the
 limit is infinite, or --future says so. Children that are forked later are not
-locked. In a unit:
+locked. In a unit (Type= notify, forking, dbus or exec: of simple, the program
+may not have been executed yet):
   ExecStartPost=+duende-mlock attach --tree $MAINPID
 
 Exit status: 0 if all are locked, 1 if one is not, 2 usage error.)";

@@ -2,6 +2,7 @@
 // What the recipes for containers have in common.
 #pragma once
 
+#include "library.hpp"
 #include "subcommands.hpp"
 
 namespace duende::mlock::command {
@@ -9,13 +10,21 @@ namespace duende::mlock::command {
 /// Throws a usage error for what is not the name of an image.
 void need_image_name(const std::string& name);
 
-/// The library as named or found, with a warning if it is of no use.
-[[nodiscard]] std::string library_for_image(const GivenSettings& settings);
-/// Where an image has it.
-[[nodiscard]] std::string library_in_image();
+/// A library here, and its name there.
+struct Copied {
+  std::string path;
+  std::string_view name;
+};
+/// The library as named or found, and for a store the second one, with a warning where one is of no
+/// use.
+[[nodiscard]] std::vector<Copied> libraries_for_image(const GivenSettings& settings);
+/// LD_PRELOAD in the image.
+[[nodiscard]] std::string preload_in_image(const GivenSettings& settings,
+                                           std::string_view folder = kImageFolder,
+                                           std::string_view name = kLibraryName);
 
 /// Of `docker run` and `podman run`.
-[[nodiscard]] std::string run_flags(const GivenSettings& settings);
+[[nodiscard]] std::string run_flags(const ImageOptions& options);
 
 /// For a fleet, instead of a manifest. Kubernetes' names have been looked at.
 [[nodiscard]] std::string kubernetes_policy(const KubernetesOptions& options);

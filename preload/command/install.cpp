@@ -31,6 +31,9 @@ int install(const InstallOptions& options) {
     throw Failure(1, "cannot make the folder " + options.folder);
   }
   copy_file(library, format("{}/{}", options.folder, base_name(library)), 0644);
+  if (const std::string store = store_library(library); is_readable(store)) {
+    copy_file(store, format("{}/{}", options.folder, kStoreLibraryName), 0644);
+  }
   copy_file(own_path(), format("{}/duende-mlock", options.folder), 0755);
   return 0;
 }

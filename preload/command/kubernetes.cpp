@@ -39,7 +39,7 @@ spec:
       initContainers:
         # Nothing but the command and the library has to be in this image:
         #   FROM scratch
-        #   COPY duende-mlock libduende_mlock_preload.so /usr/local/bin/
+        #   COPY duende-mlock libduende_mlock_*.so /usr/local/bin/
         - name: duende-mlock
           image: {2}
           command: [/usr/local/bin/duende-mlock, install{3}, /duende-mlock]
@@ -51,7 +51,7 @@ spec:
           image: {4}
           env:
             - name: LD_PRELOAD
-              value: "/duende-mlock/{5}"
+              value: "{5}"
 )";
 
 // {0} capabilities
@@ -89,14 +89,16 @@ constexpr const char kBottom[] = R"(          securityContext:
             sizeLimit: 4Mi
 )";
 
+constexpr std::string_view kFolder = "/duende-mlock";  // in both containers
 constexpr std::string_view kFuture = "DUENDE_MLOCK_FUTURE";
 
 std::string manifest(const KubernetesOptions& options) {
   const std::string& library = options.settings.library;  // there, not here
-  std::string text =
-      format(kTop, options.daemonset ? "DaemonSet" : "Deployment", options.name,
-             options.library_image, library.empty() ? "" : ", --library, " + quote(library),
-             options.image, library.empty() ? kLibraryName : base_name(library));
+  std::string text = format(kTop, options.daemonset ? "DaemonSet" : "Deployment", options.name,
+                            options.library_image,
+                            library.empty() ? "" : ", --library, " + quote(library), options.image,
+                            preload_in_image(options.settings, kFolder,
+                                             library.empty() ? kLibraryName : base_name(library)));
   for (const Setting& setting : options.settings.all) {
     text += format("            - name: {}\n              value: {}\n", setting.name,
                    quote(setting.value));

@@ -10,20 +10,12 @@ namespace duende::mlock::command {
 
 namespace {
 
-Words candidates(const std::string& root) {
-  const auto slash = own_path().rfind('/');
-  const std::string here = own_path().substr(0, slash);
-  Words folders = {here, here.substr(0, here.rfind('/'))};
-  Words paths;
-  for (const std::string& folder : folders) {
-    paths.push_back(format("{}/{}", folder, kLibraryName));
-  }
-  paths.emplace_back(DUENDE_MLOCK_INSTALLED_LIBRARY);
-  paths.push_back(format("{}/{}", kImageFolder, kLibraryName));
-  for (const std::string& folder : names_in(root + "/usr/lib")) {
-    paths.push_back(format("/usr/lib/{}/{}", folder, kLibraryName));
-  }
-  return paths;
+/// Beside this program, where it is installed, in an image: what takes no folder to be read.
+Words usual_places() {
+  const std::string here = own_path().substr(0, own_path().rfind('/'));
+  return {format("{}/{}", here, kLibraryName),
+          format("{}/{}", here.substr(0, here.rfind('/')), kLibraryName),
+          DUENDE_MLOCK_INSTALLED_LIBRARY, format("{}/{}", kImageFolder, kLibraryName)};
 }
 
 }  // namespace
@@ -39,12 +31,24 @@ std::string locate_library(const std::string& said, const std::string& root) {
   if (!said.empty()) {
     return said.front() == '/' ? said : format("{}/{}", current_folder(), said);
   }
-  for (const std::string& path : candidates(root)) {
+  for (const std::string& path : usual_places()) {
+    if (exists(root + path)) {
+      return path;
+    }
+  }
+  for (const std::string& folder : names_in(root + "/usr/lib")) {
+    const std::string path = format("/usr/lib/{}/{}", folder, kLibraryName);
     if (exists(root + path)) {
       return path;
     }
   }
   return DUENDE_MLOCK_INSTALLED_LIBRARY;
+}
+
+std::string store_library(const std::string& library, const std::string& root) {
+  const std::string folder = library.substr(0, library.rfind('/') + 1);
+  const std::string built = format("{}store/{}", folder, kStoreLibraryName);  // in a build folder
+  return exists(root + built) ? built : format("{}{}", folder, kStoreLibraryName);
 }
 
 std::optional<Obstacle> library_obstacle(const std::string& library, const std::string& root) {

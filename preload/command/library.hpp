@@ -7,6 +7,8 @@
 namespace duende::mlock::command {
 
 inline constexpr std::string_view kLibraryName = "libduende_mlock_preload.so";
+/// The second one, for DUENDE_MLOCK_STORE.
+inline constexpr std::string_view kStoreLibraryName = "libduende_mlock_store.so";
 /// Where packages and Dockerfiles put it in an image.
 inline constexpr std::string_view kImageFolder = "/usr/local/lib";
 
@@ -14,6 +16,9 @@ inline constexpr std::string_view kImageFolder = "/usr/local/lib";
 /// `said` is what the user says; empty: beside this program, or in the folder above it (in a build
 /// folder); where it was installed; in an image, where packages have it.
 [[nodiscard]] std::string locate_library(const std::string& said, const std::string& root = "");
+
+/// The second library, beside the first, as seen in `root`.
+[[nodiscard]] std::string store_library(const std::string& library, const std::string& root = "");
 
 [[nodiscard]] std::optional<Obstacle> library_obstacle(const std::string& library,
                                                        const std::string& root = "");

@@ -33,7 +33,10 @@ int flags_of(const LockPlan& plan) {
          (plan.current_onfault ? detail::kMclOnfault : 0);
 }
 
-/// The lowest page of the main stack: it grows from there, and its growth would be charged.
+std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+}  // namespace
+
 std::optional<std::uintptr_t> stack_begin(pid_t pid) {
   const std::string maps = read_or_empty(in_proc(pid, "maps"));
   for (const std::string_view line : split(maps, '\n')) {
@@ -44,21 +47,16 @@ std::optional<std::uintptr_t> stack_begin(pid_t pid) {
   return std::nullopt;
 }
 
-std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
-
-}  // namespace
-
-OutsideOutcome lock_held(Thread& thread, const LockPlan& plan) {
+OutsideOutcome lock_held(Thread& thread, const LockPlan& plan,
+                         const std::optional<std::uintptr_t>& stack) {
   OutsideOutcome outcome = {.locked = false, .charged = 0, .error = 0, .flags = flags_of(plan)};
   auto answer = thread.call(Call::mlockall, outcome.flags);
   if (answer == -EINVAL && plan.current_onfault) {  // before Linux 4.4
     outcome.flags &= ~detail::kMclOnfault;
     answer = thread.call(Call::mlockall, outcome.flags);
   }
-  if (answer == 0 && plan.spare_growth) {
-    if (const auto begin = stack_begin(thread.id())) {
-      (void)thread.call(Call::munlock, static_cast<long>(*begin), static_cast<long>(page()));
-    }
+  if (answer == 0 && plan.spare_growth && stack) {
+    (void)thread.call(Call::munlock, static_cast<long>(*stack), static_cast<long>(page()));
   }
   const auto status = read_status(thread.id());
   outcome.charged = status ? status->charged.value_or(0) : 0;
@@ -108,6 +106,11 @@ std::string describe(const OutsideOutcome& outcome, const LockPlan& plan, const 
     if (plan.future_withheld) {
       text += format(
           "; not future: allocations beyond RLIMIT_MEMLOCK ({} KiB) would fail; fix: an "
+          "infinite limit",
+          limit.soft / 1024);
+    } else if (plan.future && !limit.infinite()) {
+      text += format(
+          "; without CAP_IPC_LOCK, allocations beyond RLIMIT_MEMLOCK ({} KiB) fail; fix: an "
           "infinite limit",
           limit.soft / 1024);
     }

@@ -19,8 +19,13 @@ struct OutsideOutcome {
   int error = 0;              // of mlockall; 0 if it could not be called, or had no effect
   int flags = 0;
 };
-/// mlockall in a thread that is held, read back from /proc.
-[[nodiscard]] OutsideOutcome lock_held(Thread& thread, const preload::LockPlan& plan);
+/// The lowest page of the main stack: it grows from there, and its growth would be charged.
+[[nodiscard]] std::optional<std::uintptr_t> stack_begin(pid_t pid);
+
+/// mlockall in a thread that is held, read back from /proc; without that page of the stack, if it
+/// is to be spared.
+[[nodiscard]] OutsideOutcome lock_held(Thread& thread, const preload::LockPlan& plan,
+                                       const std::optional<std::uintptr_t>& stack);
 
 /// Reads a byte of each page of the process's code, which has the page mapped there.
 void make_code_resident(pid_t pid);

@@ -31,7 +31,7 @@ std::string find_command(const std::string& name) {
   return *path;
 }
 
-/// The library before what LD_PRELOAD held.
+/// The library before what LD_PRELOAD holds.
 std::string with_library(const std::string& library, const std::string& preloaded) {
   for (const std::string_view entry : split(preloaded, ':')) {
     if (entry == library) {
@@ -48,6 +48,27 @@ void refuse_or_warn(const RunOptions& options, const std::string& why) {
   warn("started unlocked: " + why);
 }
 
+/// DUENDE_MLOCK_STORE takes the second library, which has to reach the program; empty without.
+std::string library_for_store(const RunOptions& options, const Reach& reach,
+                              const std::string& library) {
+  const char* const files = std::getenv("DUENDE_MLOCK_STORE");
+  if (files == nullptr || *files == '\0') {
+    return "";
+  }
+  const std::string store = store_library(library);
+  const auto obstacle = reach.obstacle ? reach.obstacle : library_obstacle(store);
+  if (!obstacle) {
+    return store;
+  }
+  const std::string why =
+      format("its store would stay behind the page cache: {}", obstacle->text());
+  if (!options.best_effort) {
+    throw Failure(kRefused, "not started: " + why);
+  }
+  warn(why);
+  return "";
+}
+
 /// Privileges that a program gains as it starts are taken from it in silence where it is traced by
 /// somebody without this capability.
 bool can_trace_privileged() {
@@ -62,7 +83,7 @@ void prepare_outside(Watch& watch) {
   if (settings.raise_limit) {
     preload::raise_memlock_limit(kSystemKernel);
   }
-  watch.limit = preload::read_memlock_limit(kSystemKernel);
+  watch.limit = preload::memlock_limit(kSystemKernel);
   const auto need = [&](int error, const char* what, const char* capability) {
     if (error != 0) {
       const std::string why =
@@ -89,7 +110,7 @@ void arrange_look(const RunOptions& options, const Reach& reach, Watch& watch) {
   if (!watch.verify || !watch.settings.current) {
     return;
   }
-  watch.limit = preload::read_memlock_limit(kSystemKernel);
+  watch.limit = preload::memlock_limit(kSystemKernel);
   const std::string error =
       reach.interpreter.empty() ? "its loader is started by hand" : watch_next_program(watch);
   if (!error.empty() && options.verify) {
@@ -134,12 +155,15 @@ int run(const RunOptions& options) {
   put_into_environment(options.settings);
   Reach reach = reach_of(
       {library, program, program, Words(options.command.begin() + 1, options.command.end()), true});
+  const auto useless = library_obstacle(library);
+  if (useless && (!reach.obstacle || reach.obstacle->way == Way::outside)) {
+    reach.obstacle = useless;
+  }
   std::string preloaded = options.preloaded;
-  if (const auto obstacle = library_obstacle(library)) {
-    if (!reach.obstacle || reach.obstacle->way == Way::outside) {
-      reach.obstacle = obstacle;
-    }
-  } else if (!reach.obstacle || reach.obstacle->way != Way::foreign) {
+  if (const std::string store = library_for_store(options, reach, library); !store.empty()) {
+    preloaded = with_library(store, preloaded);
+  }
+  if (!useless && (!reach.obstacle || reach.obstacle->way != Way::foreign)) {
     preloaded = with_library(library, preloaded);
   }
   arrange(options, reach, program);
@@ -152,8 +176,10 @@ int run(const RunOptions& options) {
     words.push_back(const_cast<char*>(options.command[i].c_str()));
   }
   words.push_back(nullptr);
-  // A file without a first line that names an interpreter is one for the shell: execvp(3).
-  read_elf(program) ? ::execv(words[0], words.data()) : ::execvp(words[0], words.data());
+  ::execv(words[0], words.data());
+  if (errno == ENOEXEC && !read_elf(program)) {
+    ::execvp(words[0], words.data());  // it has no first line that names an interpreter: the shell
+  }
   const int error = errno;
   throw Failure(error == ENOENT ? kNotFound : kNotExecutable,
                 format("{}: {}", program,

@@ -62,7 +62,8 @@ int systemd(const SystemdOptions& options);
 
 struct ImageOptions {
   GivenSettings settings;
-  std::string image;  // of compose: the service
+  std::string image;   // of compose: the service
+  std::string memory;  // its limit
 };
 int docker(const ImageOptions& options);
 int compose(const ImageOptions& options);

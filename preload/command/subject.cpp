@@ -148,6 +148,11 @@ void find_executable(Subject& subject) {
         format("{}: there is no such process here, or it is one of the kernel's", subject.process));
   }
   subject.file = in_proc(subject.process, "exe");
+  const std::string line = read_or_empty(in_proc(subject.process, "cmdline"));
+  subject.arguments.clear();
+  for (const std::string_view word : split(line, '\0')) {
+    subject.arguments.emplace_back(word);
+  }
   if (auto running = read_link(subject.file)) {
     constexpr std::string_view kDeleted = " (deleted)";
     subject.program = running->ends_with(kDeleted)
@@ -161,6 +166,7 @@ void find_unit(Subject& subject, const std::string& name, const std::string& tar
   if (!subject.unit->exists()) {
     usage_error(target + ": there is no such command, process or unit here");
   }
+  subject.arguments = subject.unit->command();
   const std::string program = subject.unit->program();
   const std::string root = subject.unit->root_directory();
   subject.program = find_program(program).value_or(program);

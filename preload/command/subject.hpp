@@ -39,6 +39,7 @@ struct Subject {
   pid_t process = 0;  // 0: it does not run
   std::optional<Unit> unit;
   std::string program;  // as the process or the unit has it
+  Words arguments;      // and what follows it
   std::string file;     // where that can be read here
   Facts facts;
 

@@ -95,4 +95,21 @@ bool may_serve(std::string_view kind, const std::string& device, std::string_vie
   return is_one_of({"iscsid", "tgtd", "istgt", "tcmu-runner"});
 }
 
+bool is_behind_page_cache(std::string_view program, const Words& arguments) {
+  const std::string_view name = base_name(program);
+  const auto has = [&](auto test) { return std::any_of(arguments.begin(), arguments.end(), test); };
+  if (name == "nbdkit") {
+    return has([](std::string_view word) {
+      return word == "file" || base_name(word) == "nbdkit-file-plugin.so";
+    });
+  }
+  if (name == "qemu-nbd") {
+    return !has([](std::string_view word) {
+      return word == "-n" || word == "--nocache" || word.ends_with("none") ||
+             word.ends_with("directsync");
+    });
+  }
+  return name == "nbd-server";
+}
+
 }  // namespace duende::mlock::command

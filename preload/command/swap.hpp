@@ -18,4 +18,8 @@ namespace duende::mlock::command {
 [[nodiscard]] bool may_serve(std::string_view kind, const std::string& device,
                              std::string_view program, pid_t pid);
 
+/// Whether a server of block devices, by its name and its arguments, reads and writes what it
+/// serves through the page cache, where a write may have to wait for memory.
+[[nodiscard]] bool is_behind_page_cache(std::string_view program, const Words& arguments);
+
 }  // namespace duende::mlock::command

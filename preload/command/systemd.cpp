@@ -58,8 +58,8 @@ std::string text_for_all(const GivenSettings& settings, const std::string& libra
 /// What the drop-in is made of.
 class DropIn {
  public:
-  DropIn(const SystemdOptions& options, const Unit& unit, std::string root, std::string library)
-      : options_(options), unit_(unit), root_(std::move(root)), library_(std::move(library)) {}
+  DropIn(const SystemdOptions& options, const Unit& unit, std::string root, Words libraries)
+      : options_(options), unit_(unit), root_(std::move(root)), libraries_(std::move(libraries)) {}
 
   [[nodiscard]] std::string text() {
     out_ = format(
@@ -68,13 +68,16 @@ class DropIn {
         "[Service]\n"
         "# The library locks the daemon's memory before its main() runs.\n",
         drop_in_header(unit_.name()), unit_.name(), unit_.name());
-    out_ += environment(options_.settings, library_ + preloaded());
+    out_ += environment(options_.settings, join(libraries_, ":") + preloaded());
     add("How much may be locked. Without this, it is 8 MiB.", "LimitMEMLOCK=infinity");
     add_privileges();
     add_confinement();
     add("Locked memory makes the daemon a likelier victim when memory runs out, and those who swap "
         "to its\n# device would not survive it.",
         format("OOMScoreAdjust={}", options_.settings.oom_score()));
+    add("The second line of defence: nothing of the unit goes to swap, nor what the lock does not "
+        "reach.",
+        "MemorySwapMax=0");
     out_ += format(
         "\n# To have the start fail if it is not locked (Type= notify, forking, dbus or "
         "exec):\n#ExecStartPost=+{} status $MAINPID\n",
@@ -112,6 +115,14 @@ class DropIn {
     }
   }
 
+  [[nodiscard]] std::string paths() const {
+    Words words;
+    for (const std::string& library : libraries_) {
+      words.push_back(unit_word(library));
+    }
+    return join(words, " ");
+  }
+
   void add_confinement() {
     const bool realtime = options_.settings.wants_realtime();
     if (!unit_.value_or_empty("SystemCallFilter").empty()) {
@@ -123,12 +134,12 @@ class DropIn {
     }
     if (!unit_.value_or_empty("NoExecPaths").empty()) {
       add("The unit says what may be executed, and what is preloaded has to be.",
-          "ExecPaths=" + unit_word(library_));
+          "ExecPaths=" + paths());
     }
     if (!unit_.root_directory().empty() || !unit_.value_or_empty("RootDirectory").empty() ||
         !unit_.value_or_empty("RootImage").empty()) {
       add("The unit has a root folder of its own, where the library has to be seen.",
-          "BindReadOnlyPaths=" + unit_word(library_));
+          "BindReadOnlyPaths=" + paths());
     }
   }
 
@@ -142,14 +153,14 @@ class DropIn {
         return folder + "/duende-mlock";
       }
     }
-    return library_.starts_with("/usr/lib/") ? "/usr/bin/duende-mlock"
-                                             : "/usr/local/bin/duende-mlock";
+    return libraries_[0].starts_with("/usr/lib/") ? "/usr/bin/duende-mlock"
+                                                  : "/usr/local/bin/duende-mlock";
   }
 
   const SystemdOptions& options_;
   const Unit& unit_;
   std::string root_;
-  std::string library_;
+  Words libraries_;  // the second one after the first
   std::string out_;
 };
 
@@ -180,9 +191,12 @@ std::string root_folder(const std::string& said) {
   return *root == "/" ? "" : *root;
 }
 
-void warn_of(const Unit& unit, const std::string& library, const std::string& root) {
-  if (const auto obstacle = library_obstacle(library, root)) {
-    warn(obstacle->text());
+void warn_of(const Unit& unit, const Words& libraries, const std::string& root) {
+  const std::string& library = libraries[0];
+  for (const std::string& one : libraries) {
+    if (const auto obstacle = library_obstacle(one, root)) {
+      warn(obstacle->text());
+    }
   }
   if (!unit.exists()) {
     return;
@@ -205,17 +219,17 @@ void warn_of(const Unit& unit, const std::string& library, const std::string& ro
 
 /// What is printed or written for a unit; warns of what it cannot cure.
 std::string text_for(const SystemdOptions& options, const std::string& name,
-                     const std::string& root, const std::string& library) {
+                     const std::string& root, const Words& libraries) {
   const Unit unit(name, root, false);
   const std::string where = root.empty() ? "" : " in " + root;
-  warn_of(unit, library, root);
+  warn_of(unit, libraries, root);
   if (!unit.exists() && options.install) {
     throw Failure(1, format("there is no unit {}{}", name, where));
   }
   if (!unit.exists()) {
     warn(format("there is no unit {}{}; this drop-in is for one that runs as root", name, where));
   }
-  return DropIn(options, unit, root, library).text();
+  return DropIn(options, unit, root, libraries).text();
 }
 
 void need_sense(const SystemdOptions& options) {
@@ -260,10 +274,14 @@ int systemd(const SystemdOptions& options) {
     return drop_ins.finish();
   }
   const std::string library = locate_library(options.settings.library, root);
+  Words libraries = {library};
+  if (options.settings.wants_store()) {
+    libraries.push_back(store_library(library, root));
+  }
   Words texts;  // all of them before the first is written
   for (const std::string& unit : units) {
-    texts.push_back(options.all_services ? text_for_all(options.settings, library)
-                                         : text_for(options, unit, root, library));
+    texts.push_back(options.all_services ? text_for_all(options.settings, join(libraries, ":"))
+                                         : text_for(options, unit, root, libraries));
   }
   for (std::size_t i = 0; i < units.size(); ++i) {
     if (options.install) {

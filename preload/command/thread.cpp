@@ -25,13 +25,14 @@ constexpr auto kSetSigmask = static_cast<__ptrace_request>(0x420b);
 /// What could be read of `size` bytes.
 std::string read_memory(pid_t pid, std::uintptr_t from, std::size_t size) noexcept {
   std::string bytes(size, '\0');
-  const Descriptor file = open_file(in_proc(pid, "mem"), O_RDONLY);
-  if (file.is_open()) {
-    const ssize_t got = ::pread64(file.number(), bytes.data(), size, static_cast<off64_t>(from));
+  const iovec here = {.iov_base = bytes.data(), .iov_len = size};
+  const iovec there = {.iov_base = reinterpret_cast<void*>(from), .iov_len = size};
+  const ssize_t got = ::process_vm_readv(pid, &here, 1, &there, 1, 0);
+  if (got >= 0 || errno == EFAULT) {
     bytes.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     return bytes;
   }
-  // The file may belong to root, as that of a setuid program: word by word then.
+  // Not by whoever may only trace it, as a setuid program: word by word then.
   std::size_t read = 0;
   for (; read + sizeof(long) <= size; read += sizeof(long)) {
     errno = 0;
@@ -336,7 +337,8 @@ bool Thread::stop_in_kernel() noexcept {
     if (stop.kind == Stop::Kind::signal) {
       stop_signal_ = stop.signal;
     }
-    if (stop.kind == Stop::Kind::gone || !resume(PTRACE_CONT)) {
+    // Any stop takes back what was asked for before.
+    if (stop.kind == Stop::Kind::gone || !interrupt() || !resume(PTRACE_CONT)) {
       return false;
     }
   }

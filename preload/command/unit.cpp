@@ -144,6 +144,10 @@ Unit::Unit(std::string name, std::string root, bool with_ours)
     template_name_ = name_.substr(0, at + 1) + name_.substr(suffix);
     instance_ = name_.substr(at + 1, suffix - at - 1);
   }
+  const bool runs = root_.empty() && command::exists("/run/systemd/system");  // sd_booted(3)
+  if (runs && ask_systemd(with_ours)) {
+    return;
+  }
   for (const char* const folder : kFolders) {
     for (const std::string& candidate : {name_, template_name_}) {
       const std::string file = format("{}{}/{}", root_, folder, candidate);
@@ -156,8 +160,31 @@ Unit::Unit(std::string name, std::string root, bool with_ours)
   read_drop_ins(with_ours);
 }
 
-void Unit::read(const std::string& file) {
-  const std::string text = read_or_empty(file);
+/// `systemctl cat` prints the files that count in their order, each behind its path as a comment.
+bool Unit::ask_systemd(bool with_ours) {
+  const auto files = output_of({"systemctl", "cat", "--no-pager", "--", name_});
+  if (!files || files->empty()) {
+    return false;
+  }
+  std::string text;
+  bool ours = false;
+  for (const std::string_view line : split(*files, '\n')) {
+    if (line.starts_with("# /")) {
+      ours = !with_ours && base_name(line) == kDropInName;
+    }
+    if (!ours) {
+      text.append(line).append("\n");
+    }
+  }
+  add(text);
+  told_ = true;
+  return true;
+}
+
+void Unit::read(const std::string& file) { add(read_or_empty(file)); }
+
+void Unit::add(std::string_view text) {
+  exists_ = exists_ || !text.empty();
   for (Assignment& assignment : parse_unit(text)) {
     assignments_.push_back(std::move(assignment));
   }
@@ -251,11 +278,14 @@ bool Unit::set_has(std::string_view key, const Words& names, Empty empty) const 
   return has;
 }
 
-std::string Unit::program() const {
+Words Unit::command() const {
   const std::string command = value_or_empty("ExecStart");
   const auto begin = std::min(command.find_first_not_of("-@:+!|"), command.size());
-  const Words words = unit_words(command.substr(begin));
-  return words.empty() ? "" : expand(words[0]);
+  Words words = unit_words(command.substr(begin));
+  for (std::string& word : words) {
+    word = expand(word);
+  }
+  return words;
 }
 
 std::string Unit::user() const {
@@ -274,6 +304,16 @@ std::string Unit::root_directory() const {
   return folder;
 }
 
+Words Unit::list(std::string_view key) const {
+  Words all;
+  for (const std::string& value : values(key)) {
+    const Words words = unit_words(value);
+    all = value.empty() ? Words() : all;
+    all.insert(all.end(), words.begin(), words.end());
+  }
+  return all;
+}
+
 Words Unit::environment_files() const {
   Words files;
   for (const std::string& value : values("EnvironmentFile")) {
@@ -288,6 +328,16 @@ Words Unit::environment_files() const {
 
 Unit::Environment Unit::environment() const {
   Environment environment;
+  const std::string managers = told_ && !values("PassEnvironment").empty()
+                                   ? output_of({"systemctl", "show-environment"}).value_or("")
+                                   : "";
+  for (const std::string& name : list("PassEnvironment")) {
+    for (const std::string_view variable : split(managers, '\n')) {
+      if (after(variable, name + '=')) {
+        set_variable(environment, variable);
+      }
+    }
+  }
   for (const std::string& value : values("Environment")) {
     if (value.empty()) {
       environment.clear();
@@ -301,12 +351,7 @@ Unit::Environment Unit::environment() const {
       set_variable(environment, variable);
     }
   }
-  Words unset;
-  for (const std::string& value : values("UnsetEnvironment")) {
-    const Words words = unit_words(value);
-    unset = value.empty() ? Words() : unset;
-    unset.insert(unset.end(), words.begin(), words.end());
-  }
+  const Words unset = list("UnsetEnvironment");
   std::erase_if(environment, [&](const auto& entry) {
     return std::any_of(unset.begin(), unset.end(), [&](const std::string& word) {
       return word == entry.first || word == entry.first + '=' + entry.second;

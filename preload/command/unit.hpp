@@ -35,7 +35,8 @@ struct UnitSize {
 class Unit {
  public:
   /// `root`: the folder that paths begin in, without a slash at its end. The command's own drop-in
-  /// is left out without `with_ours`.
+  /// is left out without `with_ours`. The machine's own systemd is asked what its units are, if it
+  /// runs; it does not tell of another root.
   Unit(std::string name, std::string root, bool with_ours);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -57,16 +58,20 @@ class Unit {
   enum class Empty : unsigned char { begins_anew, is_empty };
   [[nodiscard]] bool set_has(std::string_view key, const Words& names, Empty empty) const;
 
-  /// The program that it starts, without the characters that modify how.
-  [[nodiscard]] std::string program() const;
+  /// What it starts, without the characters that modify how.
+  [[nodiscard]] Words command() const;
+  [[nodiscard]] std::string program() const {
+    const Words words = command();
+    return words.empty() ? "" : words[0];
+  }
   /// The user that it runs as; empty for root.
   [[nodiscard]] std::string user() const;
   /// Where its paths are: RootDirectory=, or empty.
   [[nodiscard]] std::string root_directory() const;
 
   using Environment = std::map<std::string, std::string, std::less<>>;
-  /// What it is started with: Environment=, the files of EnvironmentFile= that can be read, without
-  /// what UnsetEnvironment= names.
+  /// What it is started with: what PassEnvironment= takes from systemd's own, Environment=, the
+  /// files of EnvironmentFile= that can be read, without what UnsetEnvironment= names.
   [[nodiscard]] Environment environment() const;
   /// The file of EnvironmentFile= that sets a variable, and so counts for more than Environment=;
   /// empty if none does.
@@ -75,10 +80,14 @@ class Unit {
   [[nodiscard]] bool preloads_library() const;
 
  private:
+  void add(std::string_view text);
+  bool ask_systemd(bool with_ours);
   void read(const std::string& file);
   void read_drop_ins(bool with_ours);
   /// %i and the like: what they stand for in this unit.
   [[nodiscard]] std::string expand(std::string_view text) const;
+  /// The words of all values, from the last empty one on.
+  [[nodiscard]] Words list(std::string_view key) const;
   [[nodiscard]] Words environment_files() const;
 
   std::string name_;
@@ -86,6 +95,7 @@ class Unit {
   std::string instance_;
   std::string root_;
   bool exists_ = false;
+  bool told_ = false;  // by systemd
   std::vector<Assignment> assignments_;
 };
 

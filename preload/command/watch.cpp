@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The tracer of `run`: waits for the program to be executed, locks it before its first instruction
 // or looks at its lock before its main(), and goes.
+#include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -66,10 +68,13 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
     let_go(program);
   }
   const auto plan = plan_from_outside(watch.settings, watch.limit);
-  OutsideOutcome outcome = able ? lock_held(program, plan) : OutsideOutcome{};
+  const auto lock = [&] {
+    return lock_held(program, plan, plan.spare_growth ? stack_begin(program.id()) : std::nullopt);
+  };
+  OutsideOutcome outcome = able ? lock() : OutsideOutcome{};
   if (outcome.locked && !plan.future && watch.dynamic && !watch.verify) {
     // What its loader has mapped by then as well.
-    outcome = program.run_to_entry() ? lock_held(program, plan) : OutsideOutcome{};
+    outcome = program.run_to_entry() ? lock() : OutsideOutcome{};
   }
   std::string text = describe(outcome, plan, watch.settings, watch.limit, program.id());
   const std::string cause = watch.cause.empty() ? "LD_PRELOAD was without effect" : watch.cause;
@@ -77,43 +82,92 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
     refuse(program, watch, text);
   }
   (void)program.put_back();
-  if (outcome.locked && plan.current_onfault) {
-    make_code_resident(program.id());
-  }
   if (!(watch.verify && watch.musl)) {
     say(watch.settings, outcome.locked ? LogLevel::info : LogLevel::warn, program.id(), watch.name,
         text + "; from outside: " + cause);
   }
-  ::_exit(program.detach() ? 0 : 1);
+  const bool detached = program.detach();
+  if (outcome.locked && plan.current_onfault) {
+    make_code_resident(program.id());  // while it runs, which will fault in most of it anyway
+  }
+  ::_exit(detached ? 0 : 1);
 }
 
-[[noreturn]] void trace(pid_t launcher, int channel, const Watch& watch) {
-  ::setsid();  // no signal of the terminal comes here
-  ::prctl(PR_SET_NAME, "duende-tracer");
-  ::signal(SIGCHLD, SIG_DFL);
-  char byte = 0;
-  if (::read(channel, &byte, 1) != 1) {  // the launcher has named this process to Yama
-    ::_exit(1);
+// ---- from the launcher to its tracer
+
+/// What the two have in common until the launcher's exec(2), which leaves the memory to the tracer:
+/// a clone that copies nothing costs a tenth of a fork. The heap is the launcher's until then, and
+/// errno, too.
+struct Session {
+  Watch watch;
+  pid_t launcher = ::getpid();
+  bool filtered = ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0;
+  /// An orphan of PID 1 is a child of PID 1: there, the tracer is one from the start, and stays as
+  /// a zombie that nobody hears of.
+  bool init = launcher == 1;
+  /// Yama wants the tracer to be named by its PID first.
+  std::atomic<int> may_begin = ::prctl(PR_SET_PTRACER, 0, 0, 0, 0) == 0 ? 0 : 1;
+  /// The tracer's PID as long as it has not answered; 0 if it ended before. Then kTraced, or an
+  /// errno below that.
+  std::atomic<int> answer = 0;
+};
+constexpr int kTraced = -1;
+
+/// Not private: the kernel's own word about a thread's end, CLONE_CHILD_CLEARTID, is not either.
+void wait_while(std::atomic<int>& word, int value) {
+  while (word == value) {
+    ::syscall(SYS_futex, &word, FUTEX_WAIT, value, nullptr, nullptr, 0);
   }
-  Thread program(launcher);
+}
+void tell(std::atomic<int>& word, int value) {
+  word = value;
+  ::syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+int trace(void* argument) {
+  Session& session = *static_cast<Session*>(argument);
+  const Watch& watch = session.watch;
+  wait_while(session.may_begin, 0);
+  Thread program(session.launcher);
   const int options = PTRACE_O_TRACEEXEC | (watch.settings.required ? int{PTRACE_O_EXITKILL} : 0);
   const int error = program.seize(options) ? 0 : errno;
-  (void)!::write(channel, &error, sizeof error);
-  ::close(channel);
+  ::syscall(SYS_set_tid_address, nullptr);  // its end is no news any more
+  tell(session.answer, kTraced - error);
   if (error != 0) {
     ::_exit(1);
   }
+  // While the launcher goes on.
+  ::setsid();  // no signal of the terminal comes here
+  ::prctl(PR_SET_NAME, "duende-tracer");
+  ::signal(SIGCHLD, SIG_DFL);
   await_execution(program, watch.executions);
   lock_program(program, watch);
 }
 
-/// A fork of which the parent hears nothing: no SIGCHLD, and wait() without __WALL passes it over.
-pid_t fork_unheard() { return static_cast<pid_t>(::syscall(SYS_clone, 0, 0, 0, 0, 0)); }
+/// Nobody hears of its end: no SIGCHLD, and wait() without __WALL passes it over.
+pid_t clone_unheard(int (*run)(void*), char* stack_end, int flags, Session& session) {
+  return ::clone(run, stack_end, CLONE_VM | flags, &session, &session.answer, nullptr,
+                 &session.answer);
+}
 
-/// A seccomp filter may kill for it, and is inherited over exec. Only whether this process lives
-/// matters.
-[[noreturn]] void try_lock() {
-  (void)detail::kSystemKernel.mlockall(detail::kMclFuture | detail::kMclOnfault);
+void start_tracer(Session& session) {
+  alignas(16) static char stack[256 * 1024];
+  if (clone_unheard(trace, std::end(stack), CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, session) <
+      0) {
+    session.answer = kTraced - errno;
+  }
+}
+
+/// Between the two, so that nobody has to wait for the tracer. A seccomp filter may kill for the
+/// lock, and is inherited over exec; what it is asked with here has no effect.
+int prepare_tracer(void* argument) {
+  Session& session = *static_cast<Session*>(argument);
+  if (session.filtered) {
+    (void)detail::kSystemKernel.mlockall(detail::kMclOnfault);
+  }
+  if (!session.init) {
+    start_tracer(session);
+  }
   ::_exit(0);
 }
 
@@ -134,49 +188,30 @@ std::string reason(int error) {
 }  // namespace
 
 std::string watch_next_program(const Watch& watch) {
-  int channel[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0) {
-    return std::strerror(errno);
-  }
-  const Descriptor near(channel[0]);
-  const pid_t self = ::getpid();
-  // Forked twice, so that nobody has to wait for the tracer; the one in between tries the lock. An
-  // orphan of PID 1 is a child of PID 1: there one fork has to do, and it leaves a zombie that
-  // nobody hears of.
-  const bool init = self == 1;
-  pid_t child = fork_unheard();
-  if (child == 0) {
-    ::close(channel[0]);
-    if (!init && fork_unheard() != 0) {
-      try_lock();
-    }
-    const auto own = static_cast<pid_t>(::syscall(SYS_getpid));
-    (void)!::write(channel[1], &own, sizeof own);
-    trace(self, channel[1], watch);
-  }
-  ::close(channel[1]);
-  if (init && child > 0) {
-    child = fork_unheard();
-    if (child == 0) {
-      try_lock();
-    }
-  }
+  Session& session = *new Session{watch};  // the tracer's, in the end
+  alignas(16) static char stack[16 * 1024];
+  const pid_t child = clone_unheard(prepare_tracer, std::end(stack), CLONE_VFORK, session);
   if (child < 0) {
     return std::strerror(errno);
   }
-  int trial = 0;
-  ::waitpid(child, &trial, __WALL);
-  if (WIFSIGNALED(trial)) {
+  int end = 0;
+  ::waitpid(child, &end, __WALL);
+  if (WIFSIGNALED(end)) {
     return "a seccomp filter kills for mlockall";
   }
-  pid_t tracer = 0;
-  int error = EIO;
-  if (::read(near.number(), &tracer, sizeof tracer) == sizeof tracer) {
-    ::prctl(PR_SET_PTRACER, tracer, 0, 0, 0);  // EINVAL without Yama
-    (void)!::send(near.number(), "g", 1, MSG_NOSIGNAL);
-    (void)!::read(near.number(), &error, sizeof error);
+  if (session.init) {
+    start_tracer(session);
   }
-  return error == 0 ? "" : reason(error);
+  const int tracer = session.answer;
+  if (tracer > 0) {
+    if (session.may_begin == 0) {
+      ::prctl(PR_SET_PTRACER, tracer, 0, 0, 0);
+      tell(session.may_begin, 1);
+    }
+    wait_while(session.answer, tracer);
+  }
+  const int answer = session.answer;
+  return answer == kTraced ? "" : reason(answer == 0 ? EIO : kTraced - answer);
 }
 
 }  // namespace duende::mlock::command

@@ -241,6 +241,58 @@ test_unit_environment() {
     expect_finding "a root folder" "FAIL  unit: unit.service preloads /no/such/root$library, which is not there"
 }
 
+# Where systemd runs, what it says counts, and not what is in the folders. Here one that says so.
+test_systemd_is_asked() {
+    mkdir "$scratch/asked" && cat >"$scratch/asked/systemctl" <<SYSTEMCTL
+#!/bin/sh
+case "\$*" in
+    "cat --no-pager -- unit.service")
+        printf '%s\n' '# /lib/systemd/system/unit.service' '[Service]' 'ExecStart=/bin/cat' \\
+            LimitMEMLOCK=infinity PassEnvironment=LD_PRELOAD '' \\
+            '# /etc/systemd/system/unit.service.d/50-duende-mlock.conf' '[Service]' LimitMEMLOCK=0
+        ;;
+    show-environment) echo "LD_PRELOAD=$library" ;;
+    *) exit 1 ;;
+esac
+SYSTEMCTL
+    # shellcheck disable=SC2016 # for the script
+    printf '%s\n' '#!/bin/sh' 'mount -t tmpfs none /run && mkdir -p /run/systemd/system || exit 99' \
+        'PATH=$1:$PATH && shift && exec "$@"' >"$scratch/where-systemd-runs"
+    chmod +x "$scratch/asked/systemctl" "$scratch/where-systemd-runs"
+    with="unshare -m $scratch/where-systemd-runs $scratch/asked"
+    # shellcheck disable=SC2086 # several words
+    $with true 2>/dev/null || return
+    check_in "$with $bare" unit.service
+    expect_finding "what systemd passes on" "ok    unit: unit.service preloads the library"
+    expect_finding "its drop-in" "warn  limit: RLIMIT_MEMLOCK is 0"
+    # shellcheck disable=SC2086 # several words
+    output=$($with "$command" systemd --library "$library" unit 2>&1)
+    expect "the drop-in is of a unit that is there" lacks "$output" "there is no unit"
+}
+
+# A server of swap, and where it keeps what it serves
+test_store() {
+    # shellcheck disable=SC2086 # several words
+    $in_unit_folder true 2>/dev/null || return
+    behind="serves swap from a store behind the page cache"
+    for line in 'nbdkit file /dev/sdx' '/usr/sbin/nbdkit -f /lib/nbdkit-file-plugin.so x' \
+        'nbd-server -d' 'qemu-nbd -f raw x' 'qemu-nbd --cache=writeback x'; do
+        check_unit '' Environment=DUENDE_MLOCK_PROFILE=swap-device ExecStart= "ExecStart=$line"
+        expect_finding "$line" "warn  store: "
+        expect "$line: why" contains "$output" "$behind"
+    done
+    for line in 'nbdkit memory 1M' 'qemu-nbd --cache=none x' 'qemu-nbd -t --cache none x' 'qemu-nbd -n x' \
+        'redis-server file'; do
+        check_unit '' Environment=DUENDE_MLOCK_PROFILE=swap-device ExecStart= "ExecStart=$line"
+        expect "$line: nothing" lacks "$output" "$behind"
+    done
+    check_unit '' ExecStart= 'ExecStart=nbd-server -d'
+    expect "none that serves no swap" lacks "$output" "$behind"
+    check_unit '' Environment=DUENDE_MLOCK_PROFILE=swap-device ExecStart= 'ExecStart=nbd-server -d' \
+        "Environment=LD_PRELOAD=$library:/lib/libduende_mlock_store.so DUENDE_MLOCK_STORE=/dev/sdx"
+    expect_finding "with the second library" "ok    store: nbd-server keeps it past the page cache"
+}
+
 test_all_units() {
     # shellcheck disable=SC2086 # several words
     $in_unit_folder true 2>/dev/null || return
@@ -299,5 +351,6 @@ test_vanishing() {
 }
 
 run_tests test_vanishing test_privileges test_library_and_program test_process test_unit test_unit_limit \
-    test_unit_surroundings test_unit_environment test_all_units test_other_process
+    test_unit_surroundings test_unit_environment test_systemd_is_asked test_store test_all_units \
+    test_other_process
 finish

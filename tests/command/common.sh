@@ -33,6 +33,13 @@ need_library() {
     library=$(readlink -f "$library")
 }
 
+# The second library, which a build has in a folder of its own.
+find_store_library() {
+    store=${library%/*}/store/libduende_mlock_store.so
+    [ -r "$store" ] || store=${library%/*}/libduende_mlock_store.so
+    [ -r "$store" ]
+}
+
 need_root() {
     [ "$(id -u)" = 0 ] || skip "this takes root"
 }

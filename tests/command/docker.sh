@@ -23,5 +23,21 @@ ENV LD_PRELOAD=$preload\${LD_PRELOAD:+:\$LD_PRELOAD}" ]
         "docker run --cap-add=IPC_LOCK --ulimit memlock=-1:-1 --oom-score-adj=-900 image-locked"
 }
 
-run_tests all
+# The second library, and a limit
+store() {
+    find_store_library || return
+    mlock docker --library "$library" --store /dev/sdx --memory 512m image
+    expect "no diagnostics" [ "$status:$errors" = 0: ]
+    second=/usr/local/lib/libduende_mlock_store.so
+    expect "it is copied" has_line "$output" "COPY libduende_mlock_store.so $second"
+    expect "from here" has_line "$output" "#   install -m 644 $store libduende_mlock_store.so"
+    expect "it is preloaded" has_line "$output" "ENV LD_PRELOAD=$preload:$second\${LD_PRELOAD:+:\$LD_PRELOAD}"
+    expect "the variable" has_line "$output" 'ENV DUENDE_MLOCK_STORE="/dev/sdx"'
+    expect "the limit, and no swap" contains "$output" "--memory=512m --memory-swap=512m image-locked"
+    mlock docker --library "$library" --memory 5x image
+    expect "no size" [ "$status" = 2 ]
+    expect "is named" contains "$errors" "--memory takes a size such as 512m, not '5x'"
+}
+
+run_tests all store
 finish

@@ -1,41 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# "run" locks what LD_PRELOAD does not reach from outside, before its first instruction, and leaves
-# nothing behind; required, nothing of it runs unlocked. With --verify, the library's lock is looked at.
+# "run", where it cannot lock from outside: unlocked with the cause, and required not at all (table.sh
+# has where it can). With --verify, the library's lock is looked at.
 . "$(dirname "$0")/common.sh"
 need_library
 need_root
-need cc busybox setpriv unshare prlimit
+need cc setpriv unshare prlimit
 
 cc -nostdlib -static -o "$scratch/early" "$here/early.S" || skip "early.S cannot be built here"
-cat >"$scratch/filter.c" <<'FILTER'
-#include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-// filter kill|refuse|no-ptrace COMMAND...: mlockall, or ptrace, is not to be had
-int main(int argc, char** argv) {
-  const int call = argc > 2 && strcmp(argv[1], "no-ptrace") == 0 ? SYS_ptrace : SYS_mlockall;
-  const unsigned what =
-      argc > 2 && strcmp(argv[1], "kill") == 0 ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM;
-  struct sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, what),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const struct sock_fprog filter = {4, code};
-  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-  return execvp(argv[2], argv + 2);
-}
-FILTER
-cc -o "$scratch/filter" "$scratch/filter.c" || skip "filter.c cannot be built here"
-cp "$(command -v busybox)" "$scratch/static"
-file_is_static() { ! readelf -lW "$1" 2>/dev/null | grep -q INTERP; }
+cc -o "$scratch/filter" "$here/filter.c" || skip "filter.c cannot be built here"
 chmod 755 "$scratch"
 early=$scratch/early
 
@@ -44,7 +17,7 @@ run_in() {
     words=$1
     shift
     # shellcheck disable=SC2086 # several words
-    $words "$command" run --library "$library" "$@" >"$scratch/output" 2>"$scratch/errors"
+    $words "$command" run --library "$library" "$@" >"$scratch/output" 2>"$scratch/errors" </dev/null
     status=$? output=$(cat "$scratch/output") errors=$(cat "$scratch/errors")
 }
 
@@ -54,43 +27,6 @@ is_locked() {
 
 user='setpriv --reuid=65534 --regid=65534 --clear-groups'
 bare='setpriv --bounding-set=-ipc_lock,-sys_resource --inh-caps=-ipc_lock,-sys_resource'
-
-test_start() {
-    for words in '' "$user" 'unshare --pid --fork --mount-proc' "$bare"; do
-        for option in --no-required --required; do
-            run_in "$words" "$option" "$early"
-            expect "'$words' $option: its status" [ "$status" = 7 ]
-            expect "'$words' $option: locked at its first instruction" is_locked
-            expect "'$words' $option: nobody traces it any more" has_line "$output" "TracerPid:	0"
-            expect "'$words' $option: the cause" contains "$errors" "from outside: "
-        done
-    done
-    case $(uname -m) in
-        x86_64)
-            cc -m32 -nostdlib -static -o "$scratch/early32" "$here/early.S" 2>/dev/null || return
-            run_in '' --required "$scratch/early32"
-            expect "a 32-bit program" is_locked
-            ;;
-    esac
-}
-
-# What a parent and the program itself see is as without.
-test_traces() {
-    "$command" run --library "$library" --log off "$early" >"$scratch/output" &
-    wait $!
-    status=$? output=$(cat "$scratch/output") errors=
-    expect "the PID stays" has_line "$output" "Pid:	$!"
-    file_is_static "$scratch/static" || return
-    # shellcheck disable=SC2016 # for the other shell
-    run_in '' --log off "$scratch/static" sh -c 'cat /proc/$$/task/$$/children; echo /proc/$$/fd/*'
-    expect "no child, and no descriptor" [ "$(printf '%s' "$output" | tr -dc '/\n' | wc -l)" = 1 ]
-    expect "no descriptor" lacks "$output" /fd/3
-    # shellcheck disable=SC2016 # for the other shell
-    run_in '' "$scratch/static" sh -c 'kill -TERM $$'
-    expect "a signal ends it" [ "$status" = 143 ]
-    run_in '' "$scratch/static" sh -c 'grep SigBlk /proc/self/status'
-    expect "no signal is blocked" contains "$output" 0000000000000000
-}
 
 # refuses WORDS CAUSE: unlocked with a warning, and required not at all
 refuses() {
@@ -160,5 +96,26 @@ test_verify() {
     expect "is locked by the library as well" contains "$errors" "] musl: locked ("
 }
 
-run_tests test_start test_traces test_refusals test_verify
+# What exec keeps is set before it, so that a static program has it from its first instruction on.
+test_reclaim() {
+    printf '%s\n' '#include <fcntl.h>' '#include <unistd.h>' 'int main(void) { char stat[1024];' \
+        'return write(1, stat, read(open("/proc/self/stat", O_RDONLY), stat, 1024)) < 1; }' >"$scratch/stat.c"
+    cc -static -o "$scratch/stat" "$scratch/stat.c" || return
+    run_in '' --swap-device "$scratch/stat"
+    # shellcheck disable=SC2086 # its fields
+    set -- ${output##*) }
+    shift 6
+    flags=$1
+    shift 31
+    expect "its priority and policy are SCHED_RR 1" [ "$1:$2" = 1:2 ]
+    case $errors in
+        *'IO_FLUSHER does not hold'*) expect "and why" contains "$errors" "CAP_SYS_RESOURCE" ;;
+        *) expect "it is an IO flusher" [ $((flags & 0x180000)) = $((0x180000)) ] ;;
+    esac
+    run_in "$bare" --required --swap-device "$scratch/stat"
+    expect "required, and refused: not started" [ "$status:$output" = 125: ]
+    expect "required: why" contains "$errors" "IO_FLUSHER does not hold"
+}
+
+run_tests test_refusals test_reclaim test_verify
 finish

@@ -119,6 +119,31 @@ test_all_variables() {
     done
 }
 
+# The second library, before which there is the first
+test_store() {
+    find_store_library || return
+    environment=LD_PRELOAD=libm.so.6
+    run --store /dev/sdx:/srv/disk env
+    environment=
+    expect "both are preloaded" contains "$output" "LD_PRELOAD=$library:$store:libm.so.6"
+    expect "the variable" has_line "$output" "DUENDE_MLOCK_STORE=/dev/sdx:/srv/disk"
+    environment=DUENDE_MLOCK_STORE=/srv/disk
+    run env
+    expect "the variable is enough" contains "$output" "LD_PRELOAD=$library:$store"
+    environment=
+    cp "$library" "$scratch/${library##*/}"
+    mlock run --library "$scratch/${library##*/}" --store /srv/disk env
+    expect "without it: not started" [ "$status:$output" = 125: ]
+    expect "and why" contains "$errors" "its store would stay behind the page cache: there is no library $scratch/"
+    cc -static -o "$scratch/static" "$here/filter.c" 2>/dev/null || return
+    run --store /srv/disk "$scratch/static" refuse true
+    expect "what it does not reach: not started" [ "$status" = 125 ]
+    expect "and why" contains "$errors" "is linked statically"
+    run --best-effort --store /srv/disk "$scratch/static" refuse true
+    expect "but in best effort, with a warning" [ "$status" = 0 ]
+    expect "a warning" contains "$errors" "its store would stay behind the page cache"
+}
+
 test_not_there() {
     run no-such-command-anywhere
     expect "not found is 127" [ "$status" = 127 ]
@@ -135,5 +160,6 @@ such$(printf '\033')[31m"
         contains "$errors" "$scratch/no?such?[31m: not found"
 }
 
-run_tests test_place test_lock test_environment test_settings test_all_variables test_not_there
+run_tests test_place test_lock test_environment test_settings test_all_variables test_store \
+    test_not_there
 finish

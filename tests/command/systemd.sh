@@ -34,7 +34,7 @@ test_plain() {
     drop_in plain
     expect "no diagnostics" [ "$status:$errors" = 0: ]
     for line in '[Service]' "Environment=LD_PRELOAD=$library" LimitMEMLOCK=infinity \
-        OOMScoreAdjust=-900; do
+        OOMScoreAdjust=-900 MemorySwapMax=0; do
         has "root" "$line"
     done
     for line in Ambient Capability SystemCall Restrict BindRead; do
@@ -46,6 +46,21 @@ test_plain() {
     has "settings" Environment=DUENDE_MLOCK_REQUIRED=1
     has "settings are quoted" 'Environment="DUENDE_MLOCK_ONLY=a b%%\""'
     has "a swap device" OOMScoreAdjust=-1000
+}
+
+# The second library, wherever the first is
+test_store() {
+    find_store_library || return
+    mkdir -p "$root${store%/*}" && cp "$store" "$root$store"
+    unit store.service 'ExecStart=/bin/cat' 'NoExecPaths=/' 'RootDirectory=/srv'
+    drop_in --store /dev/sdx store
+    has "both are preloaded" "Environment=LD_PRELOAD=$library:$store"
+    has "the variable" Environment=DUENDE_MLOCK_STORE=/dev/sdx
+    has "both may be executed" "ExecPaths=$library $store"
+    has "both are seen" "BindReadOnlyPaths=$library $store"
+    rm "$root$store"
+    drop_in --store /dev/sdx store
+    expect "one that is not there" contains "$errors" "there is no library ${library%/*}/libduende_mlock_store.so"
 }
 
 every_line_is_explained() {
@@ -268,6 +283,8 @@ test_all_services() {
     mlock systemd --list --root "$root"
     has "that one" one.service
     hasnt "not that one" two.service
+    drop_in nowhere
+    expect "it makes no unit" contains "$errors" "there is no unit nowhere.service"
     drop_in --install one --only other
     mlock systemd --list --root "$root"
     hasnt "its own takes the place of that for all" one.service
@@ -276,7 +293,7 @@ test_all_services() {
     expect "gone" [ ! -e "${file%/*}" ]
 }
 
-run_tests test_plain test_user test_bounding_set test_surroundings test_folders test_image \
+run_tests test_plain test_store test_user test_bounding_set test_surroundings test_folders test_image \
     test_install test_several test_all_services
 
 # systemd's own opinion of the lines

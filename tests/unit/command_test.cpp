@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The command's parsers: ELF headers, unit files, /proc.
 #include <elf.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cstring>
 
 #include <doctest/doctest.h>
 
 #include "preload/command/elf.hpp"
+#include "preload/command/file.hpp"
 #include "preload/command/process.hpp"
 #include "preload/command/unit.hpp"
 
@@ -43,6 +46,24 @@ TEST_CASE("an ELF file is static, static-pie or dynamic") {
   CHECK(dynamic->linking == Linking::dynamic);
   CHECK(dynamic->interpreter == "/lib/ld.so");
   CHECK(architecture(*dynamic) == "x86-64 (64 bits, little endian)");
+}
+
+TEST_CASE("a file is read as far as a tool has moved its headers") {
+  char folder[] = "/tmp/command_test.XXXXXX";
+  REQUIRE(::mkdtemp(folder) != nullptr);
+  const std::string path = std::string(folder) + "/moved";
+  for (const std::size_t gap : {0, 4000, 4096, 100'000}) {
+    std::string file = elf_file({PT_INTERP});
+    file.insert(sizeof(Elf64_Ehdr), gap, '\0');
+    const std::uint64_t table = sizeof(Elf64_Ehdr) + gap;
+    const std::uint64_t loader = table + sizeof(Elf64_Phdr);
+    std::memcpy(file.data() + offsetof(Elf64_Ehdr, e_phoff), &table, sizeof table);
+    std::memcpy(file.data() + table + offsetof(Elf64_Phdr, p_offset), &loader, sizeof loader);
+    REQUIRE(write_file(path, file, 0600));
+    CHECK(read_elf(path)->interpreter == "/lib/ld.so");
+  }
+  ::unlink(path.c_str());
+  ::rmdir(folder);
 }
 
 TEST_CASE("what is no ELF file, or ends too early, is taken as it comes") {

@@ -8,9 +8,11 @@
 # /exp/daemon.env  KEY=value lines, the environment of the daemon under test, if any
 # /exp/shim.so     what is preloaded into it; absent when nothing is
 # /exp/store.so    the second library, where it is preloaded as well
+# /exp/duende-mlock  the program, where it runs the daemon or attaches to it (BY)
 # ttyS1 takes the report, ttyS2 the daemon's own output, ttyS0 the kernel's.
 export PATH=/exp/busybox:/usr/sbin:/usr/bin:/sbin:/bin
 . /exp/config
+export BY
 
 report() { echo "$*" >/dev/ttyS1; }
 quit()   { /exp/judge -q; }
@@ -51,6 +53,7 @@ start() {
 		fi
 		if [ -f /exp/shim.so ]; then export LD_PRELOAD=/exp/shim.so; fi
 		if [ -f /exp/store.so ]; then export LD_PRELOAD=/exp/shim.so:/exp/store.so; fi
+		if [ "$BY" = run ]; then set -- /exp/duende-mlock run "$@"; fi
 		exec "$@"' start "$@" </dev/null >/dev/ttyS2 2>&1
 }
 

@@ -12,7 +12,7 @@ configure() {
 		die "unknown scenario $1 (--list shows them)"
 	shift
 	config=(
-		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [CLIENT_FLAGS]='' [COUNT]=1 [TRANSPORT]=unix [CODE]=disk
+		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [CLIENT_FLAGS]='' [COUNT]=1 [BY]='' [TRANSPORT]=unix [CODE]=disk
 		[KERNEL]=default [RAM_MIB]=512 [DISK_MIB]=768
 		[DISK_IOPS]=0              # requests a second, together read and written; 0: no bound
 		[STORE_MIB]=128            # size of a store that is not a disk
@@ -47,6 +47,10 @@ make_payload() {
 		[ -f "$library" ] || die "no library at $library: build it first, or name it with --shim"
 		cp "$library" "$folder/shim.so"
 		[ "$2" = library ] || cp "$(store_library)" "$folder/store.so" ;;
+	run | attach)
+		cp "$(command_program)" "$folder/duende-mlock"
+		cp "$library" "$folder/libduende_mlock_preload.so"
+		config[BY]=$2 ;;
 	constructor) cp "$programs/constructor_only.so" "$folder/shim.so" ;;
 	esac
 	shift 2
@@ -65,15 +69,28 @@ store_library() {
 	die "no libduende_mlock_store.so in $folder or $folder/store: build it first"
 }
 
+# command_program: the program, which a build has by the library, and an installation with the others.
+command_program() {
+	local folder=${library%/*} file
+	for file in "$folder/command/duende-mlock" "$folder"/{,../,../../}bin/duende-mlock; do
+		[ ! -x "$file" ] || { echo "$file"; return; }
+	done
+	die "no duende-mlock in $folder/command: build it first"
+}
+
 # fingerprint PRELOAD: which library a line is about; runs of another build are not
 # to be counted with it.
 fingerprint() {
-	local store
+	local other
 	case $1 in
 	library) sha256sum "$library" | cut -c 1-12 ;;
+	run | attach)
+		other=$(command_program) || return
+		sha256sum "$other" | cut -c 1-12
+		;;
 	library+store)
-		store=$(store_library) || return
-		cat "$library" "$store" | sha256sum | cut -c 1-12
+		other=$(store_library) || return
+		cat "$library" "$other" | sha256sum | cut -c 1-12
 		;;
 	*) echo "${1/#-/none}" ;;
 	esac

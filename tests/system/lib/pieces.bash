@@ -73,7 +73,7 @@ make_kernel() {
 
 # build_programs: what runs in the guest and is ours, in the folder $programs.
 build_programs() {
-	programs=$work/programs-$(cat "$here"/guest/*.[ch] | cksum | cut -d ' ' -f 1)
+	programs=$work/programs-$(cat "$here"/guest/*.[ch] "$here/lib/pieces.bash" | cksum | cut -d ' ' -f 1)
 	[ ! -e "$programs" ] || return 0
 	local out=$work/programs.$$ program common=("$here"/guest/{load,proc,referee}.c)
 	local cflags=(-std=gnu11 -O2 -Wall -Wextra)
@@ -86,6 +86,7 @@ build_programs() {
 	gcc "${cflags[@]}" -pthread -o "$out/soak_daemon" "$here/guest/soak_daemon.c"
 	gcc "${cflags[@]}" -o "$out/early" "$here/guest/early.c" "${common[@]}"
 	gcc "${cflags[@]}" -o "$out/ublk_memory" "$here/guest/ublk_memory.c" -l:liburing.a
+	gcc "${cflags[@]}" -static -o "$out/ublk_static" "$here/guest/ublk_memory.c" -l:liburing.a
 	gcc "${cflags[@]}" -pthread -o "$out/power_cut" "$here/guest/power_cut.c" "${common[@]}"
 	mv "$out" "$programs"
 }

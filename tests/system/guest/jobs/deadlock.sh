@@ -86,6 +86,12 @@ done
 # shellcheck disable=SC2086
 wait $readers
 
+# --- the lock from outside, of a daemon that serves its own swap by now --------
+if [ "$BY" = attach ]; then
+	# shellcheck disable=SC2086
+	/exp/duende-mlock attach --tree $servers >/dev/ttyS2 2>&1 || fail "attach failed"
+fi
+
 # --- then idleness: the pages of an idle daemon are the first to go ------------
 # memory.reclaim does in seconds what hours of mild pressure do.  It may hang
 # with the daemon, so it is not waited for.
