@@ -242,6 +242,12 @@ constexpr Explanation kExplanations[] = {
     {kCommand, "no system call could be made in it, or none that has an effect",
      "The process is confined in a way that does not show. See which sandbox or security module it "
      "runs under."},
+    {kCommand, "its address space ... exceeds its RLIMIT_MEMLOCK",
+     "The process has mapped more than it may lock, and this user may not lift its limit. Ask as "
+     "root, with CAP_SYS_RESOURCE."},
+    {kCommand, "without CAP_IPC_LOCK, allocations beyond RLIMIT_MEMLOCK (...) fail",
+     "What it maps later is locked under a finite limit: malloc(3), mmap(2) and pthread_create(3) "
+     "fail once that is used up. Set an infinite RLIMIT_MEMLOCK."},
     {kCommand, "not unlocked: munlockall failed",
      "A filter or module refuses the call. Nothing has changed; restart the daemon without the "
      "library instead."},
@@ -337,6 +343,11 @@ constexpr Explanation kExplanations[] = {
     {kCommand, "may be served by this very daemon",
      "A daemon under its own swap device needs more than the lock: start it with --swap-device "
      "(DUENDE_MLOCK_PROFILE=swap-device)."},
+
+    {kCommand, "serves swap from a store behind the page cache",
+     "Out of memory, the daemon waits for its own writes to the page cache, whatever is locked. "
+     "Have "
+     "the second library open its store past it: --store PATH."},
 
     // Recipes
     {kCommand, "sets LD_PRELOAD, and counts for more than the drop-in",

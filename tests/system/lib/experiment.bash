@@ -80,10 +80,14 @@ command_program() {
 # fingerprint PRELOAD: which library a line is about; runs of another build are not
 # to be counted with it.
 fingerprint() {
+	local store
 	case $1 in
 	library) sha256sum "$library" | cut -c 1-12 ;;
 	run | attach) sha256sum "$(command_program)" | cut -c 1-12 ;;
-	library+store) cat "$library" "$(store_library)" | sha256sum | cut -c 1-12 ;;
+	library+store)
+		store=$(store_library) || return
+		cat "$library" "$store" | sha256sum | cut -c 1-12
+		;;
 	*) echo "${1/#-/none}" ;;
 	esac
 }
