@@ -283,6 +283,8 @@ test_all_services() {
     mlock systemd --list --root "$root"
     has "that one" one.service
     hasnt "not that one" two.service
+    drop_in nowhere
+    expect "it makes no unit" contains "$errors" "there is no unit nowhere.service"
     drop_in --install one --only other
     mlock systemd --list --root "$root"
     hasnt "its own takes the place of that for all" one.service
