@@ -21,6 +21,7 @@ configure() {
 		[DAEMON_MIN_MIB]=0 [DAEMON_MAX_MIB]=0     # memory.min and memory.max of the daemon
 		[LOAD_MIB]=320 [LOAD_MAX_MIB]=160 [LOAD_PROCS]=4
 		[RUN_SECONDS]=30 [STALL_SECONDS]=30
+		[CUT_FS]=device [CUT_SYNC]=''             # of the power cut
 		[KEYS]=80000 [REQUESTS]=20000          # of the latency measurement
 		[SWAPPINESS]=100 [MIN_FREE_KIB]='' [DIRTY_KIB]=''
 	)

@@ -5,7 +5,8 @@
 # kernels with the modules they need, and the guest's own programs.
 # Uses: here, work, log, skip, lib/packages.bash.
 
-guest_packages=(busybox-static mount nbd-server nbd-client nbdkit qemu-utils bindfs redis-server redis-tools)
+guest_packages=(busybox-static mount nbd-server nbd-client nbdkit qemu-utils bindfs redis-server redis-tools
+	dmsetup e2fsprogs xfsprogs)
 
 # make_root_image: the path of the root image, in $root_image.
 make_root_image() {
@@ -30,6 +31,7 @@ make_root_image() {
 #   default  the smallest kernel that Debian has for virtual machines
 #   ublk     the first kernel that has ublk_drv
 #   containers  the default one, with what containers need
+#   cut         the default one, with devices that fail, and xfs
 make_kernel() {
 	local name=$1 meta wanted=(virtio_pci virtio_blk ext4 nbd fuse loop)
 	kernel=$work/kernel-$name
@@ -44,6 +46,7 @@ make_kernel() {
 		wanted+=(ublk_drv)
 	fi
 	[ "$name" != containers ] || wanted+=(overlay)
+	[ "$name" != cut ] || wanted+=(dm_flakey xfs)
 	download_kernel "$tree" "$meta"
 	dpkg-deb -x "$tree"/*.deb "$tree"
 	version=$(ls "$tree/lib/modules")
@@ -84,6 +87,7 @@ build_programs() {
 	gcc "${cflags[@]}" -o "$out/early" "$here/guest/early.c" "${common[@]}"
 	gcc "${cflags[@]}" -o "$out/ublk_memory" "$here/guest/ublk_memory.c" -l:liburing.a
 	gcc "${cflags[@]}" -static -o "$out/ublk_static" "$here/guest/ublk_memory.c" -l:liburing.a
+	gcc "${cflags[@]}" -pthread -o "$out/power_cut" "$here/guest/power_cut.c" "${common[@]}"
 	mv "$out" "$programs"
 }
 
