@@ -84,7 +84,6 @@ fingerprint() {
 	local other
 	case $1 in
 	library) sha256sum "$library" | cut -c 1-12 ;;
-<<<<<<< HEAD
 	run | attach)
 		other=$(command_program) || return
 		sha256sum "$other" | cut -c 1-12
@@ -92,12 +91,6 @@ fingerprint() {
 	library+store)
 		other=$(store_library) || return
 		cat "$library" "$other" | sha256sum | cut -c 1-12
-=======
-	run | attach) sha256sum "$(command_program)" | cut -c 1-12 ;;
-	library+store)
-		store=$(store_library) || return
-		cat "$library" "$store" | sha256sum | cut -c 1-12
->>>>>>> operators-command
 		;;
 	*) echo "${1/#-/none}" ;;
 	esac
