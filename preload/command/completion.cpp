@@ -21,7 +21,7 @@ constexpr std::string_view kBashHead = R"SH(# SPDX-License-Identifier: MIT OR Ap
 # Completion of duende-mlock for bash, as printed by: duende-mlock completion bash
 
 _duende_mlock_processes() {
-    compgen -W "$(ps -e -o pid=,comm= 2>/dev/null)" -- "$1"
+    compgen -W "$(cd /proc && echo [0-9]* && cat [0-9]*/comm 2>/dev/null)" -- "$1"
 }
 
 _duende_mlock_units() {
