@@ -177,14 +177,13 @@ bool Unit::ask_systemd(bool with_ours) {
     }
   }
   add(text);
-  told_ = true;
+  exists_ = told_ = true;
   return true;
 }
 
 void Unit::read(const std::string& file) { add(read_or_empty(file)); }
 
 void Unit::add(std::string_view text) {
-  exists_ = exists_ || !text.empty();
   for (Assignment& assignment : parse_unit(text)) {
     assignments_.push_back(std::move(assignment));
   }

@@ -6,6 +6,12 @@
 need python3
 python3 -c 'import yaml' 2>/dev/null || skip "python3 has no yaml module here"
 
+for kind in --policy --kustomize; do
+    mlock kubernetes "$kind" --store /dev/sdb
+    expect "$kind: the second library" contains "$output" \
+        /duende-mlock/libduende_mlock_preload.so:/duende-mlock/libduende_mlock_store.so
+done
+
 component=$scratch/components/duende-mlock
 mkdir -p "$component"
 mlock kubernetes --kustomize --name swap-server --container daemon --library-image duende-mlock:1 \

@@ -2,6 +2,7 @@
 // Every kind of mapping under every setting: what is locked, resident, and given back on advice.
 #include <doctest/doctest.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/statfs.h>
 #include <map>
 #include <optional>
@@ -217,7 +218,14 @@ std::vector<Advised> advised_in(const std::string& out) {
   return all;
 }
 
-/// Nothing is left unlocked that was locked; as much is given back.
+/// No length asks whether this kernel has it.
+bool has_advice(int advice) { return ::madvise(nullptr, 0, advice) == 0; }
+constexpr int kCold = 20;            // Linux 5.4
+constexpr int kPopulateRead = 22;    // Linux 5.14
+constexpr int kDontneedLocked = 24;  // Linux 5.18
+
+/// Nothing is left unlocked that was locked; as much is given back. Without MADV_COLD the library
+/// cannot tell what was not.
 void check_advised(const std::string& with, const std::string& without) {
   const auto here = advised_in(with);
   const auto there = advised_in(without);
@@ -226,7 +234,8 @@ void check_advised(const std::string& with, const std::string& without) {
   for (std::size_t i = 0; i < here.size(); ++i) {
     CAPTURE(here[i].line);
     CAPTURE(there[i].line);
-    CHECK(here[i].locked_after == here[i].locked_before);
+    CHECK(here[i].locked_after >= here[i].locked_before);
+    CHECK((here[i].locked_after == here[i].locked_before || !has_advice(kCold)));
     if (here[i].answer == 0 && (here[i].advice == "DONTNEED" || here[i].advice == "REMOVE")) {
       CHECK(here[i].left == there[i].left);
     }
@@ -237,7 +246,10 @@ std::string lines_that_differ(const std::string& with, const std::string& withou
   std::istringstream here(comparable(with)), there(comparable(without));
   std::string differences;
   for (std::string one, other; std::getline(here, one) && std::getline(there, other);) {
-    differences += one == other ? "" : one + "\n  without the library: " + other + '\n';
+    // Unlocking, which it takes without MADV_DONTNEED_LOCKED, ends at a hole.
+    const bool same =
+        one == other || (one.starts_with("call hole ") && !has_advice(kDontneedLocked));
+    differences += same ? "" : one + "\n  without the library: " + other + '\n';
   }
   return differences;
 }
@@ -291,7 +303,7 @@ TEST_SUITE("resident") {
         const Finished finished = run(as_root(shimmed(host.name, host.arguments, variables)));
         const Seen seen = seen_in(report_of(finished.out), "process library-constants");
         CHECK(seen.locked);
-        CHECK(seen.resident == seen.pages);
+        CHECK((seen.resident == seen.pages || !has_advice(kPopulateRead)));
       }
     }
   }

@@ -4,7 +4,11 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#if defined(__x86_64__)
 #include <sys/io.h>
+#else
+#include <sys/reboot.h>
+#endif
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <termios.h>
@@ -28,8 +32,10 @@ void become_immune(void) {
 }
 
 void report_open(void) {
+#if defined(__x86_64__)
   // The port is asked for now: the kernel allocates memory to grant it.
   ioperm(kExitPort, 4, 1);
+#endif
   tty = open("/dev/ttyS1", O_WRONLY | O_NOCTTY | O_CLOEXEC);
 }
 
@@ -50,7 +56,11 @@ void wait_seconds(time_t seconds) { nanosleep(&(struct timespec){.tv_sec = secon
 
 void switch_off(void) {
   tcdrain(tty);
+#if defined(__x86_64__)
   outl(0, kExitPort);
+#else
+  reboot(RB_POWER_OFF);
+#endif
   for (;;)
     pause();
 }

@@ -13,7 +13,7 @@ configure() {
 	shift
 	config=(
 		[JOB]=deadlock [DAEMON]=$daemon [DAEMON_FLAGS]='' [DAEMON_OPTIONS]='' [CLIENT_FLAGS]='' [COUNT]=1 [BY]='' [TRANSPORT]=unix [CODE]=disk
-		[KERNEL]=default [RAM_MIB]=512 [DISK_MIB]=768
+		[ARCHITECTURE]=amd64 [KERNEL]=default [RAM_MIB]=512 [DISK_MIB]=768
 		[DISK_IOPS]=0              # requests a second, together read and written; 0: no bound
 		[STORE_MIB]=128            # size of a store that is not a disk
 		[RECLAIM_S]=0              # reclaim from the daemon this often under load, too
@@ -115,6 +115,7 @@ run_once() {
 		die "unknown setting $setting (--list shows them)"
 	# shellcheck disable=SC2128,SC2206  # one string, to be split
 	environment=($environment "${variables[@]}")
+	architecture=${config[ARCHITECTURE]}
 	prepare make_pieces "${config[KERNEL]}"
 
 	folder=$work/logs/$(date +%Y%m%d-%H%M%S)-$scenario-$setting-$$-$number

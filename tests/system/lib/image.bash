@@ -6,13 +6,6 @@
 
 release=bookworm
 
-install_mmdebstrap() {
-	command -v mmdebstrap >/dev/null && return
-	update_lists
-	apt-get -q -y --no-install-recommends install mmdebstrap >>"$work/apt.log" 2>&1 ||
-		skip "apt-get install mmdebstrap failed, see $work/apt.log"
-}
-
 # make_image NAME MIB CHANGE PACKAGE...: its path in $root_image.  CHANGE is called with
 # the folder that becomes the image.
 make_image() {

@@ -42,6 +42,45 @@ install_host_packages() {
 		>>"$work/apt.log" 2>&1 || skip "apt-get install failed, see $work/apt.log"
 }
 
+# use_release RELEASE ARCHITECTURE: what follows is downloaded from that release of Debian or
+# Ubuntu, and for that processor.
+from=()    # apt's options for that; none: from where this machine installs
+use_release() {
+	local lists=$work/lists.$$ keys=/usr/share/keyrings
+	rm -rf "$lists"
+	install_mmdebstrap
+	case $1 in
+	xenial | bionic | focal | jammy | noble)
+		# Debian's keys vouch for the package of Ubuntu's.
+		[ -e "$work/keys/ubuntu-archive-keyring.gpg" ] || download_ubuntu_keys
+		keys=$work/keys ;;
+	esac
+	mmdebstrap --quiet --variant=custom --skip=check/qemu,cleanup/apt/lists --keyring="$keys" \
+		--architectures="$2" "$1" "$lists" >>"$work/apt.log" 2>&1 ||
+		skip "cannot read the package lists of $1, see $work/apt.log"
+	from=(-o Dir="$lists" -o Dir::State::status="$lists/var/lib/dpkg/status"
+		-o APT::Architecture="$2" -o APT::Architectures="$2")
+}
+
+install_mmdebstrap() {
+	command -v mmdebstrap >/dev/null && return
+	[ "$(id -u)" = 0 ] || skip "needs mmdebstrap installed"
+	update_lists
+	apt-get -q -y --no-install-recommends install mmdebstrap >>"$work/apt.log" 2>&1 ||
+		skip "apt-get install mmdebstrap failed, see $work/apt.log"
+}
+
+download_ubuntu_keys() {
+	local tree=$work/tree.$$
+	use_release trixie amd64
+	mkdir -p "$tree"
+	(cd "$tree" && apt-get "${from[@]}" -q -o APT::Sandbox::User=root download ubuntu-keyring) \
+		>>"$work/apt.log" 2>&1 || skip "cannot download ubuntu-keyring, see $work/apt.log"
+	dpkg-deb -x "$tree"/*.deb "$tree"
+	mv "$tree/usr/share/keyrings" "$work/keys"
+	rm -rf "$tree" "$work/lists.$$"
+}
+
 # download_closure FOLDER PACKAGE...: packages and all they depend on, as apt
 # would install them on an empty system; nothing is installed.
 download_closure() {
@@ -49,20 +88,28 @@ download_closure() {
 	shift
 	mkdir -p "$folder/partial"
 	: >"$folder/empty-status"
-	update_lists
-	apt-get -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
+	[ ${#from[@]} != 0 ] || update_lists
+	apt-get "${from[@]}" -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
 		-o Dir::State::status="$folder/empty-status" -o Dir::Cache::archives="$folder" \
 		-o APT::Sandbox::User=root install "$@" >>"$work/apt.log" 2>&1 ||
 		skip "cannot download the guest's packages ($*), see $work/apt.log"
 }
 
-# download_kernel FOLDER META: the kernel image that the meta package depends on.
+# download_kernel FOLDER META: the kernel image that the meta package depends on, and what of it
+# are packages of their own: its modules; since Linux 7 the image itself.
 download_kernel() {
-	local image
-	update_lists
-	image=$(apt-cache depends "$2" 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9]/ { print $2; exit }')
-	[ -n "$image" ] || skip "apt knows no kernel package $2"
+	local image parts
+	[ ${#from[@]} != 0 ] || update_lists
 	mkdir -p "$1"
-	(cd "$1" && apt-get -q -o APT::Sandbox::User=root download "$image") >>"$work/apt.log" 2>&1 ||
-		skip "cannot download $image, see $work/apt.log"
+	image=$(dependencies "$2" image | head -n 1)
+	[ -n "$image" ] || skip "apt knows no kernel package $2"
+	mapfile -t parts < <(dependencies "$image" 'base|binary|modules')
+	(cd "$1" && apt-get "${from[@]}" -q -o APT::Sandbox::User=root download "$image" "${parts[@]}") \
+		>>"$work/apt.log" 2>&1 || skip "cannot download $image, see $work/apt.log"
+}
+
+# dependencies PACKAGE NAME|...: what PACKAGE depends on that is called linux-NAME-VERSION.
+dependencies() {
+	apt-cache "${from[@]}" depends "$1" 2>/dev/null |
+		awk -v name="^linux-($2)-[0-9]" '$1 ~ /^[|]?Depends:$/ && $2 ~ name { print $2 }'
 }
