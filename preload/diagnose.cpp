@@ -280,7 +280,7 @@ void append_failure(Line& line, const Kernel& kernel, const Outcome& outcome) no
     case Failure::not_honoured: line << kIgnored; return;
     case Failure::stack_lost:
       if (append_killer(line, kernel, SYS_munlock, "munlock", "@memlock") ||
-          append_killer(line, kernel, SYS_madvise, "madvise", "madvise")) {
+          append_killer(line, kernel, SYS_mincore, "mincore", "mincore")) {
         return;
       }
       line << kSpared;

@@ -36,6 +36,7 @@ namespace {
     SYS_sysinfo,
     SYS_munlock,
     SYS_madvise,
+    SYS_mincore,
     SYS_futex,
     SYS_getpid,
     SYS_capget,

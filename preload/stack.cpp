@@ -21,7 +21,7 @@ bool GrowingStack::release(const Kernel& kernel) noexcept {
   // The stack is one run of pages: down in leaps that double, and then by halves.
   int error = 0;
   std::size_t leap = page;
-  while ((error = kernel.ask_mapped(lowest_page_ - leap)) == 0) {
+  while (leap < lowest_page_ && (error = kernel.ask_mapped(lowest_page_ - leap)) == 0) {
     lowest_page_ -= leap;
     leap *= 2;
   }

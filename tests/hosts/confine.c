@@ -29,7 +29,7 @@ static void confine(const char* way) {
                                        KILL_FOR(SYS_munlockall),
                                        KILL_FOR(SYS_mlock2),
                                        KILL_FOR(SYS_munlock),
-                                       KILL_FOR(SYS_madvise),
+                                       KILL_FOR(SYS_mincore),
                                        KILL_FOR(SYS_ppoll),
                                        KILL_FOR(SYS_capget),
                                        KILL_FOR(SYS_sched_setscheduler),

@@ -89,13 +89,28 @@ TEST_SUITE("every-moment") {
   // But for futex(2), without which the C library ends programs that have threads, now and then.
   TEST_CASE("those the library makes: killed for, at every moment") {
     const Calls calls = {
-        SYS_prlimit64,  SYS_prctl,          SYS_rt_sigprocmask,
-        SYS_mlockall,   SYS_munlockall,     SYS_mlock2,
-        SYS_munlock,    SYS_madvise,        SYS_getpid,
-        SYS_getppid,    SYS_capget,         SYS_readlinkat,
-        SYS_faccessat,  SYS_fstat,          SYS_fcntl,
-        SYS_ppoll,      SYS_pwritev2,       SYS_sched_setscheduler,
-        SYS_getdents64, SYS_sched_getparam, SYS_rt_sigpending,
+        SYS_prlimit64,
+        SYS_prctl,
+        SYS_rt_sigprocmask,
+        SYS_mlockall,
+        SYS_munlockall,
+        SYS_mlock2,
+        SYS_munlock,
+        SYS_madvise,
+        SYS_mincore,
+        SYS_getpid,
+        SYS_getppid,
+        SYS_capget,
+        SYS_readlinkat,
+        SYS_faccessat,
+        SYS_fstat,
+        SYS_fcntl,
+        SYS_ppoll,
+        SYS_pwritev2,
+        SYS_sched_setscheduler,
+        SYS_getdents64,
+        SYS_sched_getparam,
+        SYS_rt_sigpending,
         SYS_kill,
     };
     for (const Moment& moment : kMoments) {
@@ -231,12 +246,13 @@ std::vector<Row> rows() {
        Identity::root,
        {"FUTURE=1"},
        expected::exempt_until_dropped(kDefaultLimit) + "; fix: " + expected::fix_of_held(kHere)},
-      {"madvise kills, and the stack has to grow",
-       {SYS_madvise},
+      {"mincore kills, and the stack has to grow",
+       {SYS_mincore},
        kKills,
        Identity::user,
        {},
-       "not locked: " + kills("madvise")},
+       "not locked: " + kills("mincore")},
+      {"madvise kills", {SYS_madvise}, kKills, Identity::user, {}, locked_as_user()},
       {"prlimit64 is refused",
        {SYS_prlimit64},
        EPERM,
@@ -313,7 +329,7 @@ TEST_SUITE("lines") {
       add_variables(launch, {"REQUIRED=1"});
       const Finished finished = run(launch);
       // Told so, nothing of the stack is left out.
-      const bool told = row.calls.front() != SYS_munlock && row.calls.front() != SYS_madvise;
+      const bool told = row.calls.front() != SYS_munlock && row.calls.front() != SYS_mincore;
       CHECK(finished.how() == (told ? "signal 6" : "exit 0"));
       CHECK((finished.err.find(kills("")) == std::string::npos) == true);
       CHECK((finished.err.find("DUENDE_MLOCK_REQUIRED is on: a seccomp filter kills for") !=

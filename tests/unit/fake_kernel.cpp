@@ -149,9 +149,9 @@ int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept
 }
 
 int Kernel::ask_mapped(std::uintptr_t page) const noexcept {
-  return g_current->ask_mapped_error != 0   ? g_current->ask_mapped_error
-         : g_current->mapped.contains(page) ? 0
-                                            : ENOMEM;
+  return g_current->ask_mapped_error != 0                            ? g_current->ask_mapped_error
+         : g_current->all_mapped || g_current->mapped.contains(page) ? 0
+                                                                     : ENOMEM;
 }
 
 bool Kernel::touch(std::uintptr_t page) const noexcept {

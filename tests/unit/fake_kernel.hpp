@@ -49,6 +49,7 @@ class FakeKernel {
   preload::Answer exempt = preload::Answer::no;
   std::set<std::uintptr_t> mapped;  // pages
   int ask_mapped_error = 0;
+  bool all_mapped = false;
   std::uintptr_t top_of_stack = 0x9000;
   std::set<std::uintptr_t> unreadable;  // pages
   std::set<int> unknown_advice;

@@ -63,6 +63,13 @@ TEST_CASE("a page that cannot be asked for is not known to be the end") {
   CHECK(stack.release(on.kernel));
 }
 
+TEST_CASE("a sandbox that has everything mapped is not asked for ever") {
+  Stack on;
+  on.kernel.all_mapped = true;
+  CHECK_FALSE(GrowingStack().release(on.kernel));
+  CHECK(on.kernel.calls.empty());
+}
+
 TEST_CASE("a release that is refused is said") {
   Stack on;
   on.kernel.munlock_error = ENOMEM;
