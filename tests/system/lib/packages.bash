@@ -44,7 +44,7 @@ install_host_packages() {
 
 # use_release RELEASE ARCHITECTURE: what follows is downloaded from that release of Debian or
 # Ubuntu, and for that processor.
-from=()    # apt's options for that; none: from where this machine installs
+apt_options=()    # apt's options for that; none: from where this machine installs
 use_release() {
 	local lists=$work/lists.$$ keys=/usr/share/keyrings
 	rm -rf "$lists"
@@ -58,7 +58,7 @@ use_release() {
 	mmdebstrap --quiet --variant=custom --skip=check/qemu,cleanup/apt/lists --keyring="$keys" \
 		--architectures="$2" "$1" "$lists" >>"$work/apt.log" 2>&1 ||
 		skip "cannot read the package lists of $1, see $work/apt.log"
-	from=(-o Dir="$lists" -o Dir::State::status="$lists/var/lib/dpkg/status"
+	apt_options=(-o Dir="$lists" -o Dir::State::status="$lists/var/lib/dpkg/status"
 		-o APT::Architecture="$2" -o APT::Architectures="$2")
 }
 
@@ -74,7 +74,7 @@ download_ubuntu_keys() {
 	local tree=$work/tree.$$
 	use_release trixie amd64
 	mkdir -p "$tree"
-	(cd "$tree" && apt-get "${from[@]}" -q -o APT::Sandbox::User=root download ubuntu-keyring) \
+	(cd "$tree" && apt-get "${apt_options[@]}" -q -o APT::Sandbox::User=root download ubuntu-keyring) \
 		>>"$work/apt.log" 2>&1 || skip "cannot download ubuntu-keyring, see $work/apt.log"
 	dpkg-deb -x "$tree"/*.deb "$tree"
 	mv "$tree/usr/share/keyrings" "$work/keys"
@@ -88,8 +88,8 @@ download_closure() {
 	shift
 	mkdir -p "$folder/partial"
 	: >"$folder/empty-status"
-	[ ${#from[@]} != 0 ] || update_lists
-	apt-get "${from[@]}" -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
+	[ ${#apt_options[@]} != 0 ] || update_lists
+	apt-get "${apt_options[@]}" -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
 		-o Dir::State::status="$folder/empty-status" -o Dir::Cache::archives="$folder" \
 		-o APT::Sandbox::User=root install "$@" >>"$work/apt.log" 2>&1 ||
 		skip "cannot download the guest's packages ($*), see $work/apt.log"
@@ -99,17 +99,17 @@ download_closure() {
 # are packages of their own: its modules; since Linux 7 the image itself.
 download_kernel() {
 	local image parts
-	[ ${#from[@]} != 0 ] || update_lists
+	[ ${#apt_options[@]} != 0 ] || update_lists
 	mkdir -p "$1"
 	image=$(dependencies "$2" image | head -n 1)
 	[ -n "$image" ] || skip "apt knows no kernel package $2"
 	mapfile -t parts < <(dependencies "$image" 'base|binary|modules')
-	(cd "$1" && apt-get "${from[@]}" -q -o APT::Sandbox::User=root download "$image" "${parts[@]}") \
+	(cd "$1" && apt-get "${apt_options[@]}" -q -o APT::Sandbox::User=root download "$image" "${parts[@]}") \
 		>>"$work/apt.log" 2>&1 || skip "cannot download $image, see $work/apt.log"
 }
 
 # dependencies PACKAGE NAME|...: what PACKAGE depends on that is called linux-NAME-VERSION.
 dependencies() {
-	apt-cache "${from[@]}" depends "$1" 2>/dev/null |
+	apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null |
 		awk -v name="^linux-($2)-[0-9]" '$1 ~ /^[|]?Depends:$/ && $2 ~ name { print $2 }'
 }

@@ -16,7 +16,7 @@ make_root_image() {
 	local tree=$work/tree.$$ deb
 	[ $# = 0 ] || use_release "$@"
 	download_closure "$work/debs" "${guest_packages[@]}"
-	from=()
+	apt_options=()
 	mkdir -p "$tree"
 	for deb in "$work"/debs/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree" --no-same-owner
@@ -55,7 +55,7 @@ make_kernel() {
 		meta=$4
 	fi
 	download_kernel "$tree" "$meta"
-	from=()
+	apt_options=()
 	for deb in "$tree"/*.deb; do
 		dpkg-deb -x "$deb" "$tree"
 	done
