@@ -55,7 +55,7 @@ std::string library_for_store(const RunOptions& options, const Reach& reach,
   if (files == nullptr || *files == '\0') {
     return "";
   }
-  const std::string store = store_library(library);
+  std::string store = store_library(library);
   const auto obstacle = reach.obstacle ? reach.obstacle : library_obstacle(store);
   if (!obstacle) {
     return store;
