@@ -37,7 +37,7 @@ std::string locate_library(const std::string& said, const std::string& root) {
     }
   }
   for (const std::string& folder : names_in(root + "/usr/lib")) {
-    const std::string path = format("/usr/lib/{}/{}", folder, kLibraryName);
+    std::string path = format("/usr/lib/{}/{}", folder, kLibraryName);
     if (exists(root + path)) {
       return path;
     }
