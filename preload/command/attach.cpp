@@ -114,8 +114,8 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
   }
   Stop stop = thread.wait(kPatience);
   while (stop.kind == Stop::Kind::signal) {
-    thread
-        .interrupt();  // as any stop takes back what was asked for before: a storm would never end
+    // Any stop takes back what was asked for before: a storm of signals would never end.
+    thread.interrupt();
     thread.pass_on(stop);
     stop = thread.wait(kPatience);
   }

@@ -26,6 +26,13 @@ struct Copied {
 /// Of `docker run` and `podman run`.
 [[nodiscard]] std::string run_flags(const ImageOptions& options);
 
+/// LD_PRELOAD of a container whose volume the library is laid out in.
+[[nodiscard]] std::string preload_in_pod(const GivenSettings& settings);
+/// What `install` is told there, behind its folder.
+[[nodiscard]] std::string options_of_install(const GivenSettings& settings);
+/// The settings as entries of `env:`.
+[[nodiscard]] std::string variables_of_pod(const GivenSettings& settings, std::string_view indent);
+
 /// For a fleet, instead of a manifest. Kubernetes' names have been looked at.
 [[nodiscard]] std::string kubernetes_policy(const KubernetesOptions& options);
 [[nodiscard]] std::string kubernetes_component(const KubernetesOptions& options);

@@ -89,20 +89,13 @@ constexpr const char kBottom[] = R"(          securityContext:
             sizeLimit: 4Mi
 )";
 
-constexpr std::string_view kFolder = "/duende-mlock";  // in both containers
 constexpr std::string_view kFuture = "DUENDE_MLOCK_FUTURE";
 
 std::string manifest(const KubernetesOptions& options) {
-  const std::string& library = options.settings.library;  // there, not here
   std::string text = format(kTop, options.daemonset ? "DaemonSet" : "Deployment", options.name,
-                            options.library_image,
-                            library.empty() ? "" : ", --library, " + quote(library), options.image,
-                            preload_in_image(options.settings, kFolder,
-                                             library.empty() ? kLibraryName : base_name(library)));
-  for (const Setting& setting : options.settings.all) {
-    text += format("            - name: {}\n              value: {}\n", setting.name,
-                   quote(setting.value));
-  }
+                            options.library_image, options_of_install(options.settings),
+                            options.image, preload_in_pod(options.settings));
+  text += variables_of_pod(options.settings, "            ");
   // Kubernetes has no memlock limit to set: the capability alone lifts the one there is, and then
   // future locks have to be asked for.
   const bool said = std::any_of(options.settings.all.begin(), options.settings.all.end(),
@@ -114,6 +107,23 @@ std::string manifest(const KubernetesOptions& options) {
 }
 
 }  // namespace
+
+std::string preload_in_pod(const GivenSettings& settings) {
+  return preload_in_image(settings, "/duende-mlock",
+                          settings.library.empty() ? kLibraryName : base_name(settings.library));
+}
+
+std::string options_of_install(const GivenSettings& settings) {
+  return settings.library.empty() ? "" : ", --library, " + quote(settings.library);
+}
+
+std::string variables_of_pod(const GivenSettings& settings, std::string_view indent) {
+  std::string text;
+  for (const Setting& setting : settings.all) {
+    text += format("{0}- name: {1}\n{0}  value: {2}\n", indent, setting.name, quote(setting.value));
+  }
+  return text;
+}
 
 int kubernetes(const KubernetesOptions& options) {
   need_image_name(options.image);

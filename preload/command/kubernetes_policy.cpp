@@ -128,12 +128,6 @@ std::string indices() {
   return join(all, ", ");
 }
 
-std::string inside(const GivenSettings& settings) {
-  const std::string& library = settings.library;
-  return preload_in_image(settings, "/duende-mlock",
-                          library.empty() ? kLibraryName : base_name(library));
-}
-
 // {0} the workload, {1} its container, {2} the library's image, {3} options of install, {4} the
 // library
 constexpr const char kComponentTop[] =
@@ -189,7 +183,7 @@ constexpr const char kComponentBottom[] =
 
 std::string kubernetes_policy(const KubernetesOptions& options) {
   const std::string& library = options.settings.library;
-  const std::string path = quote(inside(options.settings));
+  const std::string path = quote(preload_in_pod(options.settings));
   std::string text = format(kPolicyTop, indices());
   text += format(kPolicyInit, quote(options.library_image),
                  library.empty() ? "" : ", \"--library\", " + quote(library));
@@ -202,14 +196,9 @@ std::string kubernetes_policy(const KubernetesOptions& options) {
 }
 
 std::string kubernetes_component(const KubernetesOptions& options) {
-  const std::string& library = options.settings.library;
-  std::string text =
-      format(kComponentTop, options.name, options.container, options.library_image,
-             library.empty() ? "" : ", --library, " + quote(library), inside(options.settings));
-  for (const Setting& setting : options.settings.all) {
-    text += format("                  - name: {}\n                    value: {}\n", setting.name,
-                   quote(setting.value));
-  }
+  std::string text = format(kComponentTop, options.name, options.container, options.library_image,
+                            options_of_install(options.settings), preload_in_pod(options.settings));
+  text += variables_of_pod(options.settings, "                  ");
   return text + format(kComponentBottom, join(options.settings.capabilities(), ", "));
 }
 
