@@ -88,8 +88,8 @@ int Kernel::populate_read(std::uintptr_t begin, std::size_t size) const noexcept
   return advise(begin, size, kMadvPopulateRead);
 }
 
-/// Whatever stands in for a kernel: gVisor and QEMU's user mode take any address for madvise(2),
-/// and for msync(2) valgrind says that it is told of memory that nobody has written.
+/// By mincore(2): madvise(2) succeeds for any address under gVisor and QEMU's user mode, and of
+/// msync(2) valgrind says that it is told of memory that nobody has written.
 int Kernel::ask_mapped(std::uintptr_t page) const noexcept {
   unsigned char resident;
   return result(system_call(SYS_mincore, page, page_size(), &resident));

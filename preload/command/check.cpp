@@ -184,8 +184,7 @@ void check_preloaded(Report& report, const Unit& unit, std::string_view preloade
 
 void check_unit(Report& report, const Unit& unit) {
   const Unit::Environment environment = unit.environment();
-  const auto preloaded = environment.find("LD_PRELOAD");
-  const std::string value = preloaded == environment.end() ? "" : preloaded->second;
+  const std::string value = Unit::value_of(environment, "LD_PRELOAD");
   if (value.find(kLibraryName) != value.npos) {
     check_preloaded(report, unit, value);
     return;
@@ -299,9 +298,7 @@ bool has_profile(const Subject& subject) {
   if (!subject.unit) {
     return false;
   }
-  const Unit::Environment environment = subject.unit->environment();
-  const auto profile = environment.find("DUENDE_MLOCK_PROFILE");
-  return profile != environment.end() && profile->second == "swap-device";
+  return Unit::value_of(subject.unit->environment(), "DUENDE_MLOCK_PROFILE") == "swap-device";
 }
 
 void check_swap(Report& report, const Subject& subject) {
@@ -337,9 +334,7 @@ bool has_store_library(const Subject& subject) {
     return false;
   }
   const Unit::Environment environment = subject.unit->environment();
-  const auto preloaded = environment.find("LD_PRELOAD");
-  return preloaded != environment.end() &&
-         preloaded->second.find(kStoreLibraryName) != std::string::npos &&
+  return Unit::value_of(environment, "LD_PRELOAD").find(kStoreLibraryName) != std::string::npos &&
          environment.count("DUENDE_MLOCK_STORE") != 0;
 }
 

@@ -34,14 +34,19 @@ std::string preload_in_image(const GivenSettings& settings, std::string_view fol
   return settings.wants_store() ? format("{}:{}/{}", first, folder, kStoreLibraryName) : first;
 }
 
-std::string run_flags(const ImageOptions& options) {
+namespace {
+
+std::string limit_flags(const ImageOptions& options) {
   return format(
-      "{} --ulimit memlock=-1:-1 --oom-score-adj={}{}",
-      join(options.settings.capabilities("--cap-add="), " "), options.settings.oom_score(),
+      "--ulimit memlock=-1:-1 --oom-score-adj={}{}", options.settings.oom_score(),
       options.memory.empty() ? "" : format(" --memory={0} --memory-swap={0}", options.memory));
 }
 
-namespace {
+/// Of `docker run` and `podman run`.
+std::string run_flags(const ImageOptions& options) {
+  return format("{} {}", join(options.settings.capabilities("--cap-add="), " "),
+                limit_flags(options));
+}
 
 /// As docker(1) has them: 512m.
 void need_size(const std::string& size) {
@@ -173,12 +178,12 @@ int podman(const ImageOptions& options) {
       "[Container]\n"
       "Image={4}\n"
       "# The library is taken from here; the image stays as it is.\n"
-      "Volume={10}\n"
+      "Volume={9}\n"
       "Environment=LD_PRELOAD={2}\n"
       "{6}"
       "# Root in the container may lock beyond any limit; other users may by the limit.\n"
       "AddCapability={7}\n"
-      "PodmanArgs=--ulimit memlock=-1:-1 --oom-score-adj={8}{9}\n"
+      "PodmanArgs={8}\n"
       "\n"
       "[Service]\n"
       "# What the container may be given at most.\n"
@@ -188,9 +193,7 @@ int podman(const ImageOptions& options) {
       "WantedBy=multi-user.target\n",
       run_flags(options), join(volumes, " --volume "), preload_in_image(options.settings),
       variables, options.image, name, lines, join(options.settings.capabilities("CAP_"), " "),
-      options.settings.oom_score(),
-      options.memory.empty() ? "" : format(" --memory={0} --memory-swap={0}", options.memory),
-      join(volumes, "\nVolume=")));
+      limit_flags(options), join(volumes, "\nVolume=")));
   return 0;
 }
 

@@ -78,8 +78,7 @@ int DropIns::finish() const {
   if (changed_.empty()) {
     return 0;
   }
-  const bool runs = root_.empty() && exists("/run/systemd/system");
-  if (runs && !output_of({"systemctl", "daemon-reload"})) {
+  if (systemd_runs(root_) && !output_of({"systemctl", "daemon-reload"})) {
     warn("systemd was not reloaded; fix: systemctl daemon-reload, as root");
     return 1;
   }

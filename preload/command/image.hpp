@@ -23,9 +23,6 @@ struct Copied {
                                            std::string_view folder = kImageFolder,
                                            std::string_view name = kLibraryName);
 
-/// Of `docker run` and `podman run`.
-[[nodiscard]] std::string run_flags(const ImageOptions& options);
-
 /// LD_PRELOAD of a container whose volume the library is laid out in.
 [[nodiscard]] std::string preload_in_pod(const GivenSettings& settings);
 /// What `install` is told there, behind its folder.

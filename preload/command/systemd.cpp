@@ -92,9 +92,8 @@ class DropIn {
 
   /// What the unit preloads already, which a second LD_PRELOAD= would replace.
   [[nodiscard]] std::string preloaded() const {
-    const Unit::Environment environment = unit_.environment();
-    const auto found = environment.find("LD_PRELOAD");
-    return found == environment.end() || found->second.empty() ? "" : ':' + found->second;
+    const std::string value = Unit::value_of(unit_.environment(), "LD_PRELOAD");
+    return value.empty() ? "" : ':' + value;
   }
 
   void add_privileges() {

@@ -144,8 +144,7 @@ Unit::Unit(std::string name, std::string root, bool with_ours)
     template_name_ = name_.substr(0, at + 1) + name_.substr(suffix);
     instance_ = name_.substr(at + 1, suffix - at - 1);
   }
-  const bool runs = root_.empty() && command::exists("/run/systemd/system");  // sd_booted(3)
-  if (runs && ask_systemd(with_ours)) {
+  if (systemd_runs(root_) && ask_systemd(with_ours)) {
     return;
   }
   for (const char* const folder : kFolders) {
@@ -369,18 +368,21 @@ std::string Unit::file_that_sets(std::string_view variable) const {
   return found;
 }
 
+std::string Unit::value_of(const Environment& environment, std::string_view name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
 bool Unit::preloads_library() const {
   const Environment environment = this->environment();
-  const auto value = [&](std::string_view name) {
-    const auto found = environment.find(name);
-    return found == environment.end() ? std::string() : found->second;
-  };
-  const std::string only = value("DUENDE_MLOCK_ONLY");
+  const std::string only = value_of(environment, "DUENDE_MLOCK_ONLY");
   const auto names = split(only, ':');
   const bool selected =
       only.empty() || std::find(names.begin(), names.end(), base_name(program())) != names.end();
-  return selected && value("LD_PRELOAD").find(kLibraryName) != std::string::npos;
+  return selected && value_of(environment, "LD_PRELOAD").find(kLibraryName) != std::string::npos;
 }
+
+bool systemd_runs(const std::string& root) { return root.empty() && exists("/run/systemd/system"); }
 
 Words all_units(const std::string& root) {
   std::set<std::string> units;

@@ -73,6 +73,8 @@ class Unit {
   /// What it is started with: what PassEnvironment= takes from systemd's own, Environment=, the
   /// files of EnvironmentFile= that can be read, without what UnsetEnvironment= names.
   [[nodiscard]] Environment environment() const;
+  /// Empty where it is not set.
+  [[nodiscard]] static std::string value_of(const Environment& environment, std::string_view name);
   /// The file of EnvironmentFile= that sets a variable, and so counts for more than Environment=;
   /// empty if none does.
   [[nodiscard]] std::string file_that_sets(std::string_view variable) const;
@@ -99,6 +101,8 @@ class Unit {
   std::vector<Assignment> assignments_;
 };
 
+/// Whether systemd runs this machine, whose units are in that root: sd_booted(3).
+[[nodiscard]] bool systemd_runs(const std::string& root);
 /// The services that have unit files here.
 [[nodiscard]] Words all_units(const std::string& root);
 
