@@ -15,6 +15,11 @@ constinit ResidentCode g_resident_code;
 /// So much is read in without a look at the limits, which would take longer than that.
 constexpr std::size_t kFree = std::size_t{4} << 20;
 
+constexpr std::size_t bytes(std::uint32_t kib) noexcept { return std::size_t{kib} << 10; }
+constexpr std::uint32_t kib(std::size_t bytes) noexcept {
+  return static_cast<std::uint32_t>(bytes >> 10);
+}
+
 }  // namespace
 
 /// One walk over all objects, which come in the same order each time: a known one is found where
@@ -37,14 +42,31 @@ struct ResidentCode::Walk {
   }
 };
 
-std::size_t ResidentCode::room_for(const Kernel& kernel, std::size_t size) noexcept {
-  if (used_ + size > kFree && budget_ == 0) {
-    budget_ = std::max(std::min(kCodeBudget, memory_limit(kernel) / 4), kFree);
+ResidentCode::Range ResidentCode::share_of(const Kernel& kernel, std::uintptr_t begin,
+                                           std::size_t size) noexcept {
+  std::size_t resident = size;
+  bool fits = true;
+  if (seen_ + size > kFree) {
+    if (budget_ == 0) {
+      const std::size_t limit = memory_limit(kernel);
+      budget_ = std::max(std::min(kCodeBudget, limit / 4), kFree);
+      lockable_ = std::max({lockable_, limit / 2, kFree});
+    }
+    resident = std::min(size, (budget_ - resident_) & ~(page_size() - 1));
+    fits = seen_ + size <= lockable_;
   }
-  return std::min(size, std::max(budget_, kFree) - used_);
+  resident_ += resident;
+  seen_ += fits ? size : resident;
+  return {begin, kib(resident), fits ? 0 : kib(size - resident)};
 }
 
-bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
+void ResidentCode::Range::leave_rest(const Kernel& kernel) const noexcept {
+  if (evictable != 0) {
+    (void)kernel.munlock(begin + bytes(resident), bytes(evictable));
+  }
+}
+
+void ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
                        bool writable) noexcept {
   auto& walk = *static_cast<Walk*>(opaque);
   ResidentCode& code = walk.code;
@@ -53,18 +75,17 @@ bool ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
     (void)walk.kernel.lock(begin, size, true);
   }
   if (writable || known) {
-    return true;
+    return;
   }
-  const Range range = {begin, code.room_for(walk.kernel, size)};
-  if (range.size != 0) {
-    (void)walk.kernel.populate_read(range.begin, range.size);
-    code.used_ += range.size;
+  const Range range = code.share_of(walk.kernel, begin, size);
+  if (range.resident != 0) {
+    (void)walk.kernel.populate_read(begin, bytes(range.resident));
   }
+  range.leave_rest(walk.kernel);
   if (code.count_ != std::size(code.ranges_)) {
     code.ranges_[code.count_++] = range;
     walk.place = code.count_;
   }
-  return range.size != 0 || walk.later;
 }
 
 void ResidentCode::read_in(const Kernel& kernel) noexcept {
@@ -78,9 +99,15 @@ void ResidentCode::read_in(const Kernel& kernel) noexcept {
 
 void ResidentCode::read_in_again(const Kernel& kernel, std::size_t most) const noexcept {
   for (std::size_t i = 0; i < count_ && most != 0; ++i) {
-    const std::size_t size = std::min(ranges_[i].size, most);
+    const std::size_t size = std::min(bytes(ranges_[i].resident), most);
     (void)kernel.populate_read(ranges_[i].begin, size);
     most -= size;
+  }
+}
+
+void ResidentCode::leave_rest(const Kernel& kernel) const noexcept {
+  for (std::size_t i = 0; i < count_; ++i) {
+    ranges_[i].leave_rest(kernel);
   }
 }
 

@@ -19,14 +19,23 @@ class ResidentCode {
  public:
   /// Reads in what has been loaded since the last time, as far as the budget goes: the above, and a
   /// quarter of what the machine has and the control groups allow (cgroup.hpp). What does not fit
-  /// comes as it runs. Linux 5.14; before, all of it does. Takes a lock of the C library's: not in
-  /// a child of fork(2).
+  /// comes as it runs, and is locked then; where all that would be more than half of what they
+  /// allow it is unlocked instead, for a compiler that fills its group with code it cannot drop is
+  /// killed. Linux 5.14 reads in; before, all of it comes as it runs. Takes a lock of the C
+  /// library's: not in a child of fork(2).
   void read_in(const Kernel& kernel) noexcept;
+
+  /// To be called before the first of these: all code stays locked, however much it is.
+  void lock_whole() noexcept { lockable_ = SIZE_MAX; }
 
   /// What was read in so far, once more, up to so many bytes, in a child of fork(2), whose page
   /// tables are without it: while the parent lives, its lock keeps the pages, and the child need
   /// not. Async-signal-safe.
   void read_in_again(const Kernel& kernel, std::size_t most = kCodeBudget) const noexcept;
+
+  /// Unlocks once more what read_in() has left evictable, after a call that locks everything.
+  /// Async-signal-safe.
+  void leave_rest(const Kernel& kernel) const noexcept;
 
   /// `read_in`, if that was ever done and something was loaded since, which is locked as well, with
   /// its data.
@@ -35,16 +44,21 @@ class ResidentCode {
  private:
   struct Range {
     std::uintptr_t begin;
-    std::size_t size;
+    // KiB: what is resident, and what behind that is left evictable.
+    std::uint32_t resident;
+    std::uint32_t evictable;
+    void leave_rest(const Kernel& kernel) const noexcept;
   };
   struct Walk;
-  static bool add(void* walk, std::uintptr_t begin, std::size_t size, bool writable) noexcept;
-  std::size_t room_for(const Kernel& kernel, std::size_t size) noexcept;
+  static void add(void* walk, std::uintptr_t begin, std::size_t size, bool writable) noexcept;
+  Range share_of(const Kernel& kernel, std::uintptr_t begin, std::size_t size) noexcept;
 
   Range ranges_[128] = {};  // of more segments than these, the last come as they run in a child
   std::size_t count_ = 0;
-  std::size_t used_ = 0;
-  std::size_t budget_ = 0;        // 0: not looked up yet
+  std::size_t resident_ = 0;  // bytes, of all ranges
+  std::size_t seen_ = 0;      // and what is locked besides
+  std::size_t budget_ = 0;    // 0: these two are not looked up yet
+  std::size_t lockable_ = 0;
   unsigned long long loads_ = 0;  // objects loaded before the last walk; 0: none was made
   bool busy_ = false;             // musl lets two threads walk at once
 };

@@ -60,6 +60,10 @@ namespace {
     "--security-opt seccomp=PROFILE, one that allows ";
 [[gnu::section(".data.rel.ro")]] constexpr char kPodProfile[] =
     "a securityContext.seccompProfile that allows ";
+[[gnu::section(".data.rel.ro")]] constexpr char kOnceDropped[] =
+    ", and allocations would fail once it is dropped";
+[[gnu::section(".data.rel.ro")]] constexpr char kUntilDropped[] =
+    "; nothing more once CAP_IPC_LOCK is dropped";
 [[gnu::section(".data.rel.ro")]] constexpr char kNoProc[] =
     "locked (size unknown: /proc cannot be read)";
 
@@ -330,11 +334,11 @@ LogLevel append_caveat(Line& line, const Kernel& kernel, const Outcome& outcome)
   }
   if (limit.exempt && plan.future_withheld) {
     append_limit(line << "; not future: only CAP_IPC_LOCK lifts ", limit);
-    append_limit_fix(line << ", and allocations would fail once it is dropped", kernel, limit);
+    append_limit_fix(line << kOnceDropped, kernel, limit);
     line << ", or DUENDE_MLOCK_FUTURE=1";
     return LogLevel::info;
   }
-  line << (limit.exempt           ? "; nothing more once CAP_IPC_LOCK is dropped"
+  line << (limit.exempt           ? kUntilDropped
            : plan.future_withheld ? "; not future"
                                   : "; the limit binds")
        << ": allocations beyond ";

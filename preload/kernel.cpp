@@ -50,7 +50,6 @@ int visit_object(dl_phdr_info* object, std::size_t, void* opaque) noexcept {
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
   bool writable = false;
-  bool goes_on = true;
   for (int i = 0; i < object->dlpi_phnum; ++i) {
     const auto& segment = object->dlpi_phdr[i];
     if (segment.p_type != PT_LOAD) {
@@ -59,13 +58,16 @@ int visit_object(dl_phdr_info* object, std::size_t, void* opaque) noexcept {
     const std::uintptr_t from = object->dlpi_addr + segment.p_vaddr;
     const bool writes = (segment.p_flags & PF_W) != 0;
     if (writes || writable || (from & ~(page - 1)) != end) {
-      goes_on = goes_on && (end == 0 || visit(context, begin, end - begin, writable));
+      if (end != 0) {
+        visit(context, begin, end - begin, writable);
+      }
       begin = from & ~(page - 1);
       writable = writes;
     }
     end = (from + segment.p_memsz + page - 1) & ~(page - 1);
   }
-  return goes_on && visit(context, begin, end - begin, writable) ? 0 : 1;
+  visit(context, begin, end - begin, writable);
+  return 0;
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct Scheduling {
   int priority = 0;
 };
 
-using VisitSegment = bool(void* context, std::uintptr_t begin, std::size_t size,
+using VisitSegment = void(void* context, std::uintptr_t begin, std::size_t size,
                           bool writable) noexcept;
 
 /// As in detail::Kernel: an `int` answer is 0 or an errno, `errno` changes, and every call is
@@ -50,9 +50,8 @@ struct Kernel : detail::Kernel {
   Answer locks_new_mappings() const noexcept;
   /// How many objects have been loaded so far, also those that are gone.
   unsigned long long load_count() const noexcept;
-  /// Calls `visit` with the segments of each loaded object, in the order of loading, until it
-  /// returns false; code and constants that touch are one. Takes a lock of the C library's: not in
-  /// a child of fork(2).
+  /// Calls `visit` with the segments of each loaded object, in the order of loading; code and
+  /// constants that touch are one. Takes a lock of the C library's: not in a child of fork(2).
   void visit_code(VisitSegment* visit, void* context) const noexcept;
   /// Bytes of memory that the machine has; 0 where that is not known.
   std::size_t total_memory() const noexcept;

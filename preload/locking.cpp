@@ -53,9 +53,14 @@ void bring_back(const Kernel& kernel, Outcome& outcome) noexcept {
   }
 }
 
-void read_in(const Kernel& kernel, Code code) noexcept {
-  switch (code) {
-    case Code::resident: resident_code().read_in(kernel); return;
+void read_in(const Kernel& kernel, const LockPlan& plan) noexcept {
+  switch (plan.code) {
+    case Code::resident:
+      if (plan.data_files) {
+        resident_code().lock_whole();
+      }
+      resident_code().read_in(kernel);
+      return;
     case Code::again: resident_code().read_in_again(kernel, kChildBudget); return;
     case Code::faults: return;
   }
@@ -86,8 +91,11 @@ Outcome lock_only(const Kernel& kernel, const LockPlan& plan, const MemlockLimit
       lock(kernel, outcome, false, true, plan.future_onfault);
     }
   }
-  if (leave_data && outcome.failure == Failure::none) {
-    (void)leave_data_files(kernel, !plan.current_onfault && !outcome.onfault_refused);
+  if (plan.current && outcome.failure == Failure::none) {
+    if (leave_data) {
+      (void)leave_data_files(kernel, !plan.current_onfault && !outcome.onfault_refused);
+    }
+    resident_code().leave_rest(kernel);
   }
   return outcome;
 }
@@ -106,7 +114,7 @@ Outcome carry_out(const Kernel& kernel, const LockPlan& plan, const MemlockLimit
     return outcome;
   }
   if (outcome.failure == Failure::none && !outcome.onfault_refused) {
-    read_in(kernel, plan.code);
+    read_in(kernel, plan);
   }
   if (outcome.failure == Failure::none && plan.spare_growth && !main_stack().release(kernel)) {
     outcome.failure = Failure::stack_lost;

@@ -168,6 +168,10 @@ bool store(std::string_view value, Settings& settings) noexcept {
 };
 #undef VARIABLE
 
+[[gnu::section(".data.rel.ro")]] constexpr char kOnlyOnfault[] =
+    "ONFAULT=1 asks for nothing with CURRENT=0 and FUTURE=0 (mlockall answers EINVAL); leave it "
+    "out, or set one of the two";
+
 }  // namespace
 
 // A chain of comparisons: a pointer in the table would be a relocation.
@@ -293,10 +297,7 @@ ReadResult read(Environment environment, const ProblemSink* sink) noexcept {
   }
   if (result.settings.nothing_to_lock() && result.settings.onfault_explicit &&
       result.settings.onfault) {
-    problem([](Line& line) {
-      line << kPrefix << "ONFAULT=1 asks for nothing with CURRENT=0 and FUTURE=0 "
-           << "(mlockall answers EINVAL); leave it out, or set one of the two";
-    });
+    problem([](Line& line) { line << kPrefix << kOnlyOnfault; });
   }
   return result;
 }

@@ -183,9 +183,7 @@ unsigned long long Kernel::load_count() const noexcept { return g_current->code.
 
 void Kernel::visit_code(VisitSegment* visit, void* context) const noexcept {
   for (const auto& [begin, size] : g_current->code) {
-    if (!visit(context, begin, size, g_current->writable_code.contains(begin))) {
-      return;
-    }
+    visit(context, begin, size, g_current->writable_code.contains(begin));
   }
 }
 

@@ -396,6 +396,25 @@ TEST_CASE("the future alone is believed when a new mapping shows it") {
   }
 }
 
+TEST_CASE("code that is too much for the memory there is stays evictable, also in children") {
+  FakeKernel kernel;
+  script_obedience(kernel);
+  kernel.total_memory = std::size_t{64} << 20U;
+  kernel.code = {{0x7000000, std::size_t{40} << 20U}};
+  LockPlan plan = kAllOnfault;
+  plan.code = Code::resident;
+  CHECK(carry_out(kernel, plan, kInfinite).failure == Failure::none);
+  const std::string left = "munlock(8000000+1800000)";
+  CHECK(kernel.calls.back() == left);
+  for (const bool current : {true, false}) {
+    kernel.calls.clear();
+    plan.current = current;
+    CHECK(lock_only(kernel, plan, kInfinite).failure == Failure::none);
+    CHECK(kernel.calls.size() == (current ? 2 : 1));
+    CHECK((kernel.calls.back() == left) == current);
+  }
+}
+
 TEST_CASE("code that cannot be made resident is left to faults") {
   for (const int error : {EINVAL, ENOMEM, EFAULT, EHWPOISON}) {
     FakeKernel kernel;
