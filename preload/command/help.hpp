@@ -119,7 +119,7 @@ inline constexpr const char kStatusText[] =
     R"(A NAME is that of the kernel, as in "ps -o comm". Without operands: every
 process that has the library loaded or in LD_PRELOAD.
 
-LOCKED    yes; partly (more than 1% of the resident memory that could be locked
+LOCKED    yes; partly (more than 1% of the resident memory that could be swapped
           is not, or some is in swap); unknown (it may not be seen); no
 BY        library: it is loaded in the process; itself: it is not
 CHARGED   address space that counts against the limit (VmLck)
@@ -128,8 +128,8 @@ PINNED    resident and locked, shared pages divided among their users (Locked in
           smaps_rollup)
 SWAPPED   VmSwap
 LIMIT     soft RLIMIT_MEMLOCK
-FUTURE    yes: every mapping that could be locked is, so new ones have been so
-          far; no: some are not. (The kernel does not show the MCL_FUTURE flag
+FUTURE    yes: every mapping that could be swapped is locked, so new ones have
+          been so far; no: some are not. (The kernel does not show the MCL_FUTURE flag
           itself.)
 ONFAULT   locked mappings are locked as they are touched (yes), populated (no),
           or of both kinds

@@ -50,14 +50,41 @@ bool cannot_be_locked(std::string_view flags) {
          has_flag(flags, "mm") || has_flag(flags, "ht") || has_flag(flags, "dp");
 }
 
-void count_mapping(Mappings& mappings, std::uint64_t size, bool special, std::string_view flags) {
+struct Mapping {
+  bool special = false;
+  bool of_file = false;  // one that is not in memory only
+  bool writes_memory = false;
+  std::uint64_t resident = 0;
+  std::uint64_t anonymous = 0;
+};
+
+/// BEGIN-END RIGHTS OFFSET DEVICE INODE PATH
+Mapping parse_head(std::string_view line, const NeverSwapped& never_swapped) {
+  Mapping mapping;
+  const auto words = words_of(line);
+  const auto slash = line.find('/');
+  if (words.size() >= 6 && words[1].size() == 4 && words[4] != "0" && slash != line.npos) {
+    const bool block = !words[3].starts_with("00:");
+    mapping.of_file = block || never_swapped(line.substr(slash));
+    mapping.writes_memory = words[1][1] == 'w' && words[1][3] == 'p';
+  }
+  mapping.special = line.ends_with("[vsyscall]");
+  return mapping;
+}
+
+void count_mapping(Mappings& mappings, const Mapping& mapping, std::string_view flags) {
   if (has_flag(flags, "lo")) {
     ++mappings.locked;
     // Kernels before smaps knew the name show on-fault as a flag without one.
     mappings.on_fault += has_flag(flags, "lf") || has_flag(flags, "??") ? 1 : 0;
-  } else if (!special && !cannot_be_locked(flags)) {
+  } else if (mapping.special || cannot_be_locked(flags)) {
+    return;
+  } else if (mapping.of_file && !mapping.writes_memory && mapping.anonymous == 0) {
+    ++mappings.evictable;
+    mappings.evictable_size += mapping.resident;
+  } else {
     ++mappings.open;
-    mappings.open_size += size;
+    mappings.open_size += mapping.resident;
   }
 }
 
@@ -117,19 +144,19 @@ std::optional<ProcessStatus> read_status(pid_t pid) {
   return text ? std::optional(parse_status(*text)) : std::nullopt;
 }
 
-Mappings parse_smaps(std::string_view text) {
+Mappings parse_smaps(std::string_view text, const NeverSwapped& never_swapped) {
   Mappings mappings;
-  std::uint64_t size = 0;
-  bool special = false;
+  Mapping mapping;
   Lines lines(text);
   while (const auto line = lines.next()) {
     if (const auto resident = after(*line, "Rss:")) {
-      size = kib(trim(*resident)).value_or(0);
+      mapping.resident = kib(trim(*resident)).value_or(0);
+    } else if (const auto anonymous = after(*line, "Anonymous:")) {
+      mapping.anonymous = kib(trim(*anonymous)).value_or(0);
     } else if (const auto flags = after(*line, "VmFlags:")) {
-      count_mapping(mappings, size, special, trim(*flags));
+      count_mapping(mappings, mapping, trim(*flags));
     } else if (!line->empty() && (line->front() < 'A' || line->front() > 'Z')) {
-      // BEGIN-END RIGHTS ...
-      special = line->ends_with("[vsyscall]");
+      mapping = parse_head(*line, never_swapped);
       mappings.library |= is_library_line(*line);
     }
   }

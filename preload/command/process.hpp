@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 
 #include "text.hpp"
@@ -33,13 +34,18 @@ struct ProcessStatus {
 struct Mappings {
   unsigned locked = 0;
   unsigned on_fault = 0;        // of these
-  unsigned open = 0;            // that could be locked, and are not
+  unsigned open = 0;            // that could be swapped, and are not locked
   std::uint64_t open_size = 0;  // how much of those is resident, in bytes
-  bool library = false;         // one of them is the library's
+  unsigned evictable = 0;       // not locked either, but of a file, from which they come back
+  std::uint64_t evictable_size = 0;
+  bool library = false;  // one of them is the library's
 
-  [[nodiscard]] bool known() const noexcept { return locked + open != 0; }
+  [[nodiscard]] bool known() const noexcept { return locked + open + evictable != 0; }
 };
-[[nodiscard]] Mappings parse_smaps(std::string_view text);
+/// Whether what is mapped of a file without a block device (overlay, btrfs, tmpfs) is never
+/// swapped.
+using NeverSwapped = std::function<bool(std::string_view path)>;
+[[nodiscard]] Mappings parse_smaps(std::string_view text, const NeverSwapped& never_swapped);
 /// Where /proc/PID/maps has the beginning of the library.
 struct LibraryMapping {
   std::uint64_t begin = 0;

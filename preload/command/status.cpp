@@ -230,13 +230,19 @@ constexpr Figure kFigures[] = {
      [](const Row& row) { return of_status(row, &ProcessStatus::resident); }},
     {"locked_bytes", "Resident and locked memory, shared pages divided among their users.",
      [](const Row& row) { return row.look.pinned; }},
+    {"evictable_bytes",
+     "Resident memory of files that is not locked, and would come back from there.",
+     [](const Row& row) {
+       const Mappings& mappings = row.look.mappings;
+       return mappings.known() ? Size(mappings.evictable_size) : std::nullopt;
+     }},
     {"swapped_bytes", "Memory in swap (VmSwap).",
      [](const Row& row) { return of_status(row, &ProcessStatus::swapped); }},
     {"limit_bytes", "Soft RLIMIT_MEMLOCK.",
      [](const Row& row) {
        return row.look.limits ? Size(row.look.limits->soft.value_or(kUnlimited)) : std::nullopt;
      }},
-    {"future", "Whether every mapping that could be locked is.",
+    {"future", "Whether every mapping that could be swapped is locked.",
      [](const Row& row) { return flag(row.look.future()); }},
     {"threads", "Threads.", [](const Row& row) { return of_threads(row, row.look.threads.count); }},
     {"io_flusher_threads", "Threads that are IO flushers.",
@@ -286,8 +292,8 @@ Json json_of(const Row& row) {
   object["library_loaded"] = bool_or_null(look.library_loaded());
   object["library_build"] = text_or_null(look.build.mapped);
   object["library_outdated"] = bool_or_null(look.build.outdated());
-  for (const char* const name :
-       {"charged_bytes", "resident_bytes", "locked_bytes", "swapped_bytes", "limit_bytes"}) {
+  for (const char* const name : {"charged_bytes", "resident_bytes", "locked_bytes",
+                                 "evictable_bytes", "swapped_bytes", "limit_bytes"}) {
     object[name] = figure(row, name);
   }
   object["future"] = bool_or_null(look.future());

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "verdict.hpp"
 
+#include <linux/magic.h>
+#include <sys/statfs.h>
+
 #include "file.hpp"
 #include "library.hpp"
 
@@ -28,6 +31,16 @@ std::optional<std::uint64_t> read_pinned(pid_t pid) {
   return std::nullopt;
 }
 
+bool never_swapped(const std::string& path) {
+  struct statfs place;
+  return ::statfs(path.c_str(), &place) == 0 && place.f_type != TMPFS_MAGIC;
+}
+
+/// More than 1% of what is resident.
+bool is_noticeable(std::uint64_t size, const ProcessStatus& status) {
+  return size * 100 > status.resident.value_or(0);
+}
+
 /// Of a process with memory of its own.
 State verdict(const ProcessStatus& status, const Mappings& mappings) {
   if (status.charged.value_or(0) == 0) {
@@ -37,8 +50,7 @@ State verdict(const ProcessStatus& status, const Mappings& mappings) {
     return State::unknown;
   }
   // What is swapped out is not locked, or was not when it went, and waits for its device.
-  const bool partly =
-      mappings.open_size * 100 > status.resident.value_or(0) || status.swapped.value_or(0) != 0;
+  const bool partly = is_noticeable(mappings.open_size, status) || status.swapped.value_or(0) != 0;
   return partly ? State::partly : State::locked;
 }
 
@@ -64,7 +76,9 @@ Look look_at(pid_t pid) {
   }
   look.preloaded = preloads(pid);
   look.limits = read_limits(pid);
-  look.mappings = parse_smaps(read_or_empty(in_proc(pid, "smaps")));
+  look.mappings = parse_smaps(read_or_empty(in_proc(pid, "smaps")), [pid](std::string_view path) {
+    return never_swapped(in_proc(pid, "root").append(path));
+  });
   look.pinned = read_pinned(pid);
   look.build = look.mappings.library ? build_of(pid) : Build();
   look.threads = read_threads(pid);
@@ -131,8 +145,11 @@ std::string_view Look::note() const noexcept {
   if (status->swapped.value_or(0) != 0 && state == State::partly) {
     return "some of it is in swap";
   }
-  return build.outdated().value_or(false)
-             ? "runs another build of the library than the one installed"
+  if (build.outdated().value_or(false)) {
+    return "runs another build of the library than the one installed";
+  }
+  return state == State::locked && is_noticeable(mappings.evictable_size, *status)
+             ? "files that it maps stay evictable"
              : "";
 }
 

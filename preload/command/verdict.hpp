@@ -30,11 +30,11 @@ struct Look {
   }
   /// Empty: not known, or not locked.
   [[nodiscard]] std::string_view locked_by() const noexcept;
-  /// Whether every mapping that could be locked is; empty if that is not known.
+  /// Whether every mapping that could be swapped is locked; empty if that is not known.
   [[nodiscard]] std::optional<bool> future() const noexcept;
   /// "yes", "no", "both"; empty if nothing is locked.
   [[nodiscard]] std::string_view on_fault() const noexcept;
-  /// What is wrong, or cannot be known.
+  /// What is wrong, cannot be known, or is left out by policy.
   [[nodiscard]] std::string_view note() const noexcept;
 };
 

@@ -135,6 +135,35 @@ test_future() {
     expect "which is not locked" [ "$status" = 1 ]
 }
 
+# What is left out by policy is neither "partly" nor hidden. The command stands for a data file.
+test_data_file() {
+    need python3
+    for setting in code all; do
+        env LD_PRELOAD="$library" DUENDE_MLOCK_FUTURE=1 DUENDE_MLOCK_FILES="$setting" \
+            DUENDE_MLOCK_LOG=off python3 -c '
+import mmap, sys
+file = open(sys.argv[1], "rb")
+data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+sum(data[at] for at in range(0, len(data), mmap.PAGESIZE))
+print("ready", flush=True)
+input()' "$command" <&8 >&9 2>/dev/null &
+        started="$started $!"
+        read -r _ <&9
+        mlock status --json "$!"
+        expect "FILES=$setting: all that could be swapped is locked, now and in future" \
+            [ "$(json $! state)$(json $! future)$status" = '"locked"true0' ]
+        evictable=$(json "$!" evictable_bytes)
+        mlock status "$!"
+        if [ "$setting" = code ]; then
+            expect "the file is counted: $evictable" [ "$evictable" -ge "$(stat -Lc %s "$command")" ]
+            expect "the file is told of" contains "$output" "files that it maps stay evictable"
+        else
+            expect "the file is locked" [ "$evictable" = 0 ]
+            expect "there is nothing to tell" lacks "$output" evictable
+        fi
+    done
+}
+
 test_children() {
     env LD_PRELOAD="$library" dash -c 'dash -c "echo ready; read -r _"; true' <&8 >&9 2>/dev/null &
     parent=$!
@@ -254,7 +283,7 @@ for _ in $(seq 100); do
 done
 run_tests test_two_hundred test_exit_status
 end_all
-for test in test_kinds test_future test_children test_unknown test_build test_names test_vanishing; do
+for test in test_kinds test_future test_data_file test_children test_unknown test_build test_names test_vanishing; do
     run_tests "$test"
     end_all
 done

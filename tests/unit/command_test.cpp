@@ -147,6 +147,11 @@ TEST_CASE("/proc/PID/status, with a name that looks like another line") {
   CHECK(status.seccomp == 2);
 }
 
+bool never_asked(std::string_view path) {
+  FAIL("asked of " << path);
+  return false;
+}
+
 TEST_CASE("/proc/PID/smaps: what is locked, how, and what cannot be") {
   const auto mappings = parse_smaps(
       "55d0-55d1 r--p 00000000 fe:00 1 /usr/bin/a b\nRss: 4 kB\nVmFlags: rd mr lo lf \n"
@@ -154,13 +159,44 @@ TEST_CASE("/proc/PID/smaps: what is locked, how, and what cannot be") {
       "7f00-7f01 r-xp 00000000 fe:00 2 /x/libduende_mlock_preload.so (deleted)\nRss: 12 kB\n"
       "VmFlags: rd ex mr \n"
       "7ffe-7fff r--p 00000000 00:00 0 [vvar]\nRss: 16 kB\nVmFlags: rd io de dd \n"
-      "ffff-fffe --xp 00000000 00:00 0 [vsyscall]\nRss: 20 kB\nVmFlags: ex \n");
+      "ffff-fffe --xp 00000000 00:00 0 [vsyscall]\nRss: 20 kB\nVmFlags: ex \n",
+      never_asked);
   CHECK(mappings.locked == 2);
   CHECK(mappings.on_fault == 1);
-  CHECK(mappings.open == 1);
-  CHECK(mappings.open_size == 12 * 1024);
+  CHECK(mappings.open == 0);
+  CHECK(mappings.evictable_size == 12 * 1024);
   CHECK(mappings.library);
-  CHECK_FALSE(parse_smaps("").known());
+  CHECK_FALSE(parse_smaps("", never_asked).known());
+}
+
+TEST_CASE("/proc/PID/smaps: what is not locked can be swapped, or comes back from its file") {
+  struct Row {
+    const char* head;
+    const char* anonymous;
+    bool open;
+  };
+  const Row rows[] = {
+      {"r--s 00000000 fe:00 7 /data/base", "0", false},
+      {"rw-s 00000000 fe:00 7 /data/base", "0", false},
+      {"rw-p 00000000 fe:00 7 /data/base", "0", true},
+      {"r--p 00000000 fe:00 7 /lib/relro.so", "4", true},
+      {"r-xp 00000000 00:2f 7 /on/overlay with blanks", "0", false},
+      {"rw-s 00000000 00:2f 7 /dev/shm/a", "0", true},
+      {"rw-s 00000000 00:01 7 /memfd:x (deleted)", "0", true},
+      {"rw-p 00000000 00:00 0 ", "8", true},
+      {"rw-p 00000000 00:00 0 [heap]", "8", true},
+      {"r--p", "0", true},  // as no kernel writes it
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.head);
+    const std::string text = std::string("7f00-7f01 ") + row.head +
+                             "\nRss: 8 kB\nAnonymous: " + row.anonymous + " kB\nVmFlags: rd mr \n";
+    const auto mappings =
+        parse_smaps(text, [](std::string_view path) { return path == "/on/overlay with blanks"; });
+    CHECK(mappings.open == (row.open ? 1 : 0));
+    CHECK(mappings.open_size == (row.open ? 8 * 1024 : 0));
+    CHECK(mappings.evictable_size == (row.open ? 0 : 8 * 1024));
+  }
 }
 
 TEST_CASE("the library among mappings is no file that only ends like it") {
