@@ -43,10 +43,10 @@ std::size_t least_limit(const Kernel& kernel, std::string_view mount, std::strin
 
 }  // namespace
 
-std::size_t memory_limit(const Kernel& kernel) noexcept {
+std::size_t memory_limit(const Kernel& kernel, const char* groups_path) noexcept {
   const std::size_t machine = kernel.total_memory();
   std::size_t least = machine != 0 ? machine : SIZE_MAX;
-  detail::LineReader groups(kernel, "/proc/self/cgroup");
+  detail::LineReader groups(kernel, groups_path);
   while (const auto line = groups.next()) {
     // ID:CONTROLLERS:PATH, cgroups(7).
     const auto rest = detail::after(*line, detail::leading_number(*line).length);

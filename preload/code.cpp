@@ -4,16 +4,11 @@
 #include <algorithm>
 #include <iterator>
 
-#include "cgroup.hpp"
-
 namespace duende::mlock::preload {
 
 namespace {
 
 constinit ResidentCode g_resident_code;
-
-/// So much is read in without a look at the limits, which would take longer than that.
-constexpr std::size_t kFree = std::size_t{4} << 20;
 
 constexpr std::size_t bytes(std::uint32_t kib) noexcept { return std::size_t{kib} << 10; }
 constexpr std::uint32_t kib(std::size_t bytes) noexcept {
@@ -42,22 +37,21 @@ struct ResidentCode::Walk {
   }
 };
 
-ResidentCode::Range ResidentCode::share_of(const Kernel& kernel, std::uintptr_t begin,
-                                           std::size_t size) noexcept {
-  std::size_t resident = size;
-  bool fits = true;
+CodeBudget::Share CodeBudget::share_of(std::size_t size, const Kernel& kernel,
+                                       const char* groups) noexcept {
+  Share share = {size, 0};
   if (seen_ + size > kFree) {
-    if (budget_ == 0) {
-      const std::size_t limit = memory_limit(kernel);
-      budget_ = std::max(std::min(kCodeBudget, limit / 4), kFree);
+    if (most_ == 0) {
+      const std::size_t limit = memory_limit(kernel, groups);
+      most_ = std::max(std::min(kCodeBudget, limit / 4), kFree);
       lockable_ = std::max({lockable_, limit / 2, kFree});
     }
-    resident = std::min(size, (budget_ - resident_) & ~(page_size() - 1));
-    fits = seen_ + size <= lockable_;
+    share.resident = std::min(size, (most_ - resident_) & ~(page_size() - 1));
+    share.evictable = seen_ + size <= lockable_ ? 0 : size - share.resident;
   }
-  resident_ += resident;
-  seen_ += fits ? size : resident;
-  return {begin, kib(resident), fits ? 0 : kib(size - resident)};
+  resident_ += share.resident;
+  seen_ += size - share.evictable;
+  return share;
 }
 
 void ResidentCode::Range::leave_rest(const Kernel& kernel) const noexcept {
@@ -77,9 +71,10 @@ void ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
   if (writable || known) {
     return;
   }
-  const Range range = code.share_of(walk.kernel, begin, size);
-  if (range.resident != 0) {
-    (void)walk.kernel.populate_read(begin, bytes(range.resident));
+  const CodeBudget::Share share = code.budget_.share_of(size, walk.kernel);
+  const Range range = {begin, kib(share.resident), kib(share.evictable)};
+  if (share.resident != 0) {
+    (void)walk.kernel.populate_read(begin, share.resident);
   }
   range.leave_rest(walk.kernel);
   if (code.count_ != std::size(code.ranges_)) {

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <iterator>
 
-#include <duende/mlock/detail/procfs.hpp>
+#include "policy.hpp"
 
 namespace duende::mlock::preload {
 
@@ -58,40 +58,11 @@ class Scanner {
   bool valid_ = true;
 };
 
-/// The mappings of one file that touch each other's lines: whether they are data shows only with
-/// the last of them, as a library begins with one that cannot be executed.
-class FileMappings {
- public:
-  FileMappings(const Kernel& kernel, bool populate) noexcept
-      : kernel_(kernel), populate_(populate) {}
+/// This process, as the policy sees it.
+struct Here {
+  const Kernel& kernel;
+  bool populate;
 
-  void add(const Mapping& mapping) noexcept {
-    if (!mapping.same_file(last_)) {
-      finish();
-      data_ = mapping.inode != 0 && never_swapped(mapping);
-    }
-    last_ = mapping;
-    last_.path = {};  // gone with the line
-    data_ = data_ && !mapping.executable;
-    if (!data_ || (mapping.writable && !mapping.shared) || count_ == kMost) {
-      keep_locked(mapping);
-    } else {
-      ranges_[count_++] = {mapping.begin, mapping.size()};
-    }
-  }
-
-  void finish() noexcept {
-    for (unsigned i = 0; i < count_; ++i) {
-      if (data_) {
-        (void)kernel_.munlock(ranges_[i].begin, ranges_[i].size);
-      } else if (populate_) {
-        (void)kernel_.lock(ranges_[i].begin, ranges_[i].size, false);
-      }
-    }
-    count_ = 0;
-  }
-
- private:
   /// By its device; a path tells only where there is no block device, and only while it leads
   /// there.
   [[nodiscard]] bool never_swapped(const Mapping& mapping) const noexcept {
@@ -101,28 +72,16 @@ class FileMappings {
     detail::Text<511> path;
     path << mapping.path;
     return !path.truncated() && detail::starts_with(mapping.path, "/") &&
-           kernel_.swappable_path(path.c_str()) == Answer::no;
+           kernel.swappable_path(path.c_str()) == Answer::no;
   }
-
-  void keep_locked(const Mapping& mapping) noexcept {
-    if (populate_) {
-      (void)kernel_.lock(mapping.begin, mapping.size(), false);
+  void leave(std::uintptr_t begin, std::size_t size) const noexcept {
+    (void)kernel.munlock(begin, size);
+  }
+  void keep(std::uintptr_t begin, std::size_t size, bool) const noexcept {
+    if (populate) {
+      (void)kernel.lock(begin, size, false);
     }
   }
-
-  // Of one file with more data mappings in a row than these, the others stay locked.
-  static constexpr unsigned kMost = 8;
-  struct Range {
-    std::uintptr_t begin;
-    std::size_t size;
-  };
-
-  const Kernel& kernel_;
-  Mapping last_;
-  Range ranges_[kMost];
-  unsigned count_ = 0;
-  bool populate_;
-  bool data_ = false;
 };
 
 /// Touches the pages of a mapping that are in swap; how many could not be brought back.
@@ -185,13 +144,8 @@ std::optional<Mapping> parse_mapping(std::string_view line) noexcept {
 
 bool leave_data_files(const Kernel& kernel, bool populate) noexcept {
   detail::LineReader maps(kernel, "/proc/self/maps");
-  FileMappings mappings(kernel, populate);
-  while (const auto line = maps.next()) {
-    if (const auto mapping = parse_mapping(*line)) {
-      mappings.add(*mapping);
-    }
-  }
-  mappings.finish();
+  Here here = {kernel, populate};
+  apply_policy(maps, here);
   return maps.is_open();
 }
 

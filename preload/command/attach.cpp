@@ -180,6 +180,17 @@ bool set_reclaim(pid_t pid, const Settings& settings) {
   return all;
 }
 
+/// So few at a time that each stop is short.
+void leave_files(pid_t pid, std::span<const Range> evictable) {
+  constexpr std::size_t kAtOnce = 32;
+  std::string why;
+  while (!evictable.empty()) {
+    const auto some = evictable.first(std::min(kAtOnce, evictable.size()));
+    (void)in_any_thread(pid, why, [&](Thread& thread) { leave_evictable(thread, some); });
+    evictable = evictable.subspan(some.size());
+  }
+}
+
 /// What the limit refuses is the limit's that the process has, not this one's.
 std::string describe_lock(pid_t pid, const OutsideOutcome& outcome, const preload::LockPlan& plan,
                           const Settings& settings, const MemlockLimit& limit) {
@@ -201,15 +212,21 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
   // Looked for while it runs, as many mappings take long to read.
   const auto stack = plan.spare_growth ? stack_begin(pid) : std::nullopt;
   OutsideOutcome outcome;
-  std::string why;
-  const bool made = in_any_thread(pid, why, [&](Thread& thread) {
-    if (unlock) {
-      outcome.locked = thread.call(Call::munlockall) != 0;
-    } else {
-      outcome = lock_held(thread, plan, stack);
-    }
-  });
+  std::string why = unlock ? "" : objection_to_lock(pid);
+  const bool made = why.empty() && in_any_thread(pid, why, [&](Thread& thread) {
+                      if (unlock) {
+                        outcome.locked = thread.call(Call::munlockall) != 0;
+                      } else {
+                        outcome = lock_held(thread, plan, stack);
+                      }
+                    });
   const bool done = made && outcome.locked != unlock;
+  FilePolicy files;
+  if (done && !unlock && plan.current) {
+    files = file_policy(pid, plan);
+    leave_files(pid, files.evictable);
+    outcome.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
+  }
   if (made) {
     say(settings, LogLevel::debug, pid, name, why);
   }
@@ -226,7 +243,7 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
     return done;
   }
   if (plan.current_onfault) {
-    make_code_resident(pid);  // with the process running, as it may have to read its own pages
+    make_resident(pid, files.code);  // with the process running, as it may have to read its pages
   }
   if (!set_reclaim(pid, settings)) {
     say(settings, LogLevel::error, pid, name,

@@ -214,6 +214,10 @@ constexpr Explanation kExplanations[] = {
      "The setting takes that capability, which this user has not. Start it as root, or leave the "
      "setting out."},
     {kCommand, "it is traced by ... already", "A debugger or strace(1) has it. End that first."},
+    {kCommand, "it runs V8, which ends itself",
+     "Node.js, Chromium and their like take it for fatal that locked memory cannot be given back. "
+     "The library does that for them: start the program anew with LD_PRELOAD or \"duende-mlock "
+     "run\", without file capabilities or a set-user-ID bit."},
     {kCommand, "it has a seccomp filter, which may kill it for the call",
      "The filter can only be suspended with CAP_SYS_ADMIN and without a filter on the caller. "
      "Ask as root outside of any container, or restart the daemon with the library."},
@@ -265,6 +269,9 @@ constexpr Explanation kExplanations[] = {
     {kCommand, "runs another build of the library than the one installed",
      "The package was upgraded since the daemon started. It stays locked; the new library counts "
      "from its next start: restart it when that suits."},
+    {kCommand, "files that it maps stay evictable",
+     "All that can be swapped is locked. Files mapped as data, and code that would fill a small "
+     "control group, come back from where they are. DUENDE_MLOCK_FILES=all locks them."},
     {kCommand, "not permitted to see all", "Ask as root, or with CAP_SYS_PTRACE."},
     {kCommand, "no process has the name",
      "Names are the kernel's, of 15 characters at most, as \"ps -o comm\" has them. The daemon "

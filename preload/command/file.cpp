@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <spawn.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +50,22 @@ std::optional<std::string> read_file(const std::string& path) {
 
 std::string read_or_empty(const std::string& path) { return read_file(path).value_or(""); }
 
+bool file_contains(const std::string& path, std::string_view bytes) {
+  const Descriptor file = open_file(path, O_RDONLY);
+  std::string piece(std::size_t{1} << 18, '\0');
+  std::size_t kept = 0;  // of the last piece, in which it may begin
+  ssize_t count = 0;
+  while ((count = ::read(file.number(), &piece[kept], piece.size() - kept)) > 0) {
+    const auto read = std::string_view(piece).substr(0, kept + static_cast<std::size_t>(count));
+    if (read.find(bytes) != read.npos) {
+      return true;
+    }
+    kept = std::min(bytes.size() - 1, read.size());
+    std::copy(read.end() - static_cast<std::ptrdiff_t>(kept), read.end(), piece.begin());
+  }
+  return false;
+}
+
 bool write_file(const std::string& path, std::string_view contents, mode_t mode) {
   const std::string folder = path.substr(0, path.rfind('/') + 1);
   const std::string other = format("{}.{}.new", folder, base_name(path));
@@ -87,6 +105,11 @@ bool is_file(const std::string& path) {
 bool is_readable(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
 bool is_executable(const std::string& path) {
   return is_file(path) && ::access(path.c_str(), X_OK) == 0;
+}
+
+bool never_swapped(const std::string& path) {
+  struct statfs system;
+  return ::statfs(path.c_str(), &system) == 0 && system.f_type != TMPFS_MAGIC;
 }
 
 std::optional<std::string> read_link(const std::string& path) {

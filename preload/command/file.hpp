@@ -31,6 +31,8 @@ class Descriptor {
 /// The contents; nothing if they cannot be read.
 [[nodiscard]] std::optional<std::string> read_file(const std::string& path);
 [[nodiscard]] std::string read_or_empty(const std::string& path);
+/// Whether the bytes occur in it, without the whole of it in memory.
+[[nodiscard]] bool file_contains(const std::string& path, std::string_view bytes);
 /// By way of another name beside it, so that nobody sees half of it. False after an error.
 bool write_file(const std::string& path, std::string_view contents, mode_t mode);
 bool make_folders(const std::string& path);
@@ -40,6 +42,8 @@ bool make_folders(const std::string& path);
 [[nodiscard]] bool is_file(const std::string& path);
 [[nodiscard]] bool is_readable(const std::string& path);
 [[nodiscard]] bool is_executable(const std::string& path);
+/// Whether it is on a disk; what is on tmpfs may be swapped, as may what cannot be found out.
+[[nodiscard]] bool never_swapped(const std::string& path);
 
 /// Where the link points to, if it is one.
 [[nodiscard]] std::optional<std::string> read_link(const std::string& path);

@@ -11,7 +11,9 @@
 
 #include <duende/mlock/status.hpp>
 
+#include "../code.hpp"
 #include "../diagnose.hpp"
+#include "../policy.hpp"
 #include "file.hpp"
 #include "process.hpp"
 
@@ -34,6 +36,44 @@ int flags_of(const LockPlan& plan) {
 }
 
 std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+/// Another process, as the policy sees it.
+class Other {
+ public:
+  Other(pid_t pid, const LockPlan& plan, FilePolicy& policy)
+      : root_(in_proc(pid, "root")), groups_(in_proc(pid, "cgroup")), policy_(policy) {
+    if (plan.data_files) {
+      budget_.lock_whole();
+    }
+    all_files_ = plan.data_files;
+  }
+
+  [[nodiscard]] bool never_swapped(const preload::Mapping& mapping) const {
+    return mapping.device_major != 0 || command::never_swapped(root_ + std::string(mapping.path));
+  }
+  void leave(std::uintptr_t begin, std::size_t size) {
+    if (!all_files_) {
+      policy_.evictable.push_back({begin, size});
+    }
+  }
+  void keep(std::uintptr_t begin, std::size_t size, bool code) {
+    if (!code) {
+      return;
+    }
+    const auto share = budget_.share_of(size, preload::kSystemKernel, groups_.c_str());
+    policy_.code.push_back({begin, share.resident});
+    if (share.evictable != 0) {
+      policy_.evictable.push_back({begin + share.resident, share.evictable});
+    }
+  }
+
+ private:
+  std::string root_;
+  std::string groups_;
+  FilePolicy& policy_;
+  preload::CodeBudget budget_;
+  bool all_files_ = false;
+};
 
 }  // namespace
 
@@ -65,9 +105,41 @@ OutsideOutcome lock_held(Thread& thread, const LockPlan& plan,
   return outcome;
 }
 
-void make_code_resident(pid_t pid) {
-  constexpr std::size_t kMost = 1024;  // IOV_MAX
+/// V8 (Node.js, Chromium, Deno, Electron) ends itself when memory cannot be given back, which the
+/// library sees to. Its flags are in each program that has it, and it is never small.
+std::string objection_to_lock(pid_t pid) {
+  constexpr std::string_view kFlagOfV8 = "max_old_space_size";
+  constexpr std::size_t kSmall = std::size_t{8} << 20;
   const std::string maps = read_or_empty(in_proc(pid, "maps"));
+  for (const std::string_view line : split(maps, '\n')) {
+    const auto mapping = preload::parse_mapping(line);
+    if (mapping && mapping->executable && mapping->inode != 0 && mapping->size() >= kSmall) {
+      const auto path = in_proc(pid, "root").append(mapping->path);
+      if (file_contains(path, kFlagOfV8)) {
+        return "it runs V8, which ends itself when a lock refuses its madvise(2); fix: start it "
+               "with the library in LD_PRELOAD, which stands in between";
+      }
+    }
+  }
+  return "";
+}
+
+FilePolicy file_policy(pid_t pid, const LockPlan& plan) {
+  FilePolicy policy;
+  Other other(pid, plan, policy);
+  detail::LineReader maps(detail::kSystemKernel, in_proc(pid, "maps").c_str());
+  preload::apply_policy(maps, other);
+  return policy;
+}
+
+void leave_evictable(Thread& thread, std::span<const Range> evictable) {
+  for (const Range& range : evictable) {
+    (void)thread.call(Call::munlock, static_cast<long>(range.begin), static_cast<long>(range.size));
+  }
+}
+
+void make_resident(pid_t pid, const std::vector<Range>& code) {
+  constexpr std::size_t kMost = 1024;  // IOV_MAX
   char bytes[kMost];
   std::vector<iovec> pages;
   const auto flush = [&] {
@@ -75,16 +147,8 @@ void make_code_resident(pid_t pid) {
     (void)::process_vm_readv(pid, &here, 1, pages.data(), pages.size(), 0);
     pages.clear();
   };
-  for (const std::string_view line : split(maps, '\n')) {
-    const auto words = words_of(line);
-    // Private, readable, not writable, of a file
-    if (words.size() < 6 || words[1].size() != 4 || words[1][0] != 'r' || words[1][1] == 'w' ||
-        words[1][3] != 'p' || words[4] == "0") {
-      continue;
-    }
-    const auto ends = split(words[0], '-');
-    const auto end = number(ends[1], 16).value_or(0);
-    for (auto at = number(ends[0], 16).value_or(end); at < end; at += page()) {
+  for (const Range& range : code) {
+    for (auto at = range.begin; at < range.begin + range.size; at += page()) {
       pages.push_back({.iov_base = reinterpret_cast<void*>(at), .iov_len = 1});
       if (pages.size() == kMost) {
         flush();

@@ -2,6 +2,8 @@
 // A lock from outside: a plan carried out in a process that is stopped.
 #pragma once
 
+#include <span>
+
 #include "../plan.hpp"
 #include "text.hpp"
 #include "thread.hpp"
@@ -27,8 +29,27 @@ struct OutsideOutcome {
 [[nodiscard]] OutsideOutcome lock_held(Thread& thread, const preload::LockPlan& plan,
                                        const std::optional<std::uintptr_t>& stack);
 
-/// Reads a byte of each page of the process's code, which has the page mapped there.
-void make_code_resident(pid_t pid);
+/// Why a process would not survive a lock that nothing in it knows of; empty if nothing is known
+/// against it.
+[[nodiscard]] std::string objection_to_lock(pid_t pid);
+
+struct Range {
+  std::uintptr_t begin = 0;
+  std::size_t size = 0;
+};
+
+/// What the library would do with the files that a process has mapped.
+struct FilePolicy {
+  std::vector<Range> evictable;  // data, and code that would fill a small control group
+  std::vector<Range> code;       // that is to be resident
+};
+[[nodiscard]] FilePolicy file_policy(pid_t pid, const preload::LockPlan& plan);
+
+/// munlock of what is evictable, in a thread that is held.
+void leave_evictable(Thread& thread, std::span<const Range> evictable);
+
+/// Reads a byte of each page, which has the page mapped there.
+void make_resident(pid_t pid, const std::vector<Range>& code);
 
 /// What is locked how, or the cause and the fix.
 [[nodiscard]] std::string describe(const OutsideOutcome& outcome, const preload::LockPlan& plan,

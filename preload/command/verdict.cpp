@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "verdict.hpp"
 
-#include <linux/magic.h>
-#include <sys/statfs.h>
-
 #include "file.hpp"
 #include "library.hpp"
 
@@ -29,11 +26,6 @@ std::optional<std::uint64_t> read_pinned(pid_t pid) {
     }
   }
   return std::nullopt;
-}
-
-bool never_swapped(const std::string& path) {
-  struct statfs place;
-  return ::statfs(path.c_str(), &place) == 0 && place.f_type != TMPFS_MAGIC;
 }
 
 /// More than 1% of what is resident.

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "../code.hpp"
 #include "file.hpp"
 #include "outside.hpp"
 #include "process.hpp"
@@ -68,15 +69,30 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
     let_go(program);
   }
   const auto plan = plan_from_outside(watch.settings, watch.limit);
+  std::string objection;
   const auto lock = [&] {
-    return lock_held(program, plan, plan.spare_growth ? stack_begin(program.id()) : std::nullopt);
+    const pid_t pid = program.id();
+    objection = objection_to_lock(pid);
+    if (!objection.empty()) {
+      (void)program.call(Call::munlockall);  // of what was locked before its libraries came
+      return OutsideOutcome{};
+    }
+    auto held = lock_held(program, plan, plan.spare_growth ? stack_begin(pid) : std::nullopt);
+    // Nothing but code is mapped, and of little code nothing is evictable.
+    if (held.locked && held.charged > preload::CodeBudget::kFree) {
+      leave_evictable(program, file_policy(pid, plan).evictable);
+      held.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
+    }
+    return held;
   };
   OutsideOutcome outcome = able ? lock() : OutsideOutcome{};
   if (outcome.locked && !plan.future && watch.dynamic && !watch.verify) {
     // What its loader has mapped by then as well.
     outcome = program.run_to_entry() ? lock() : OutsideOutcome{};
   }
-  std::string text = describe(outcome, plan, watch.settings, watch.limit, program.id());
+  std::string text = !objection.empty()
+                         ? "not locked: " + objection
+                         : describe(outcome, plan, watch.settings, watch.limit, program.id());
   const std::string cause = watch.cause.empty() ? "LD_PRELOAD was without effect" : watch.cause;
   if (!outcome.locked && watch.settings.required) {
     refuse(program, watch, text);
@@ -88,7 +104,8 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
   }
   const bool detached = program.detach();
   if (outcome.locked && plan.current_onfault) {
-    make_code_resident(program.id());  // while it runs, which will fault in most of it anyway
+    // While it runs, which will fault in most of it anyway.
+    make_resident(program.id(), file_policy(program.id(), plan).code);
   }
   ::_exit(detached ? 0 : 1);
 }

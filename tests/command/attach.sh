@@ -122,6 +122,73 @@ test_tree() {
     started=''
 }
 
+# What the library would leave evictable is left so from outside. The command stands for a data file.
+test_data_file() {
+    command -v python3 >/dev/null || return
+    python3 -c '
+import mmap, sys
+file = open(sys.argv[1], "rb")
+data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+sum(data[at] for at in range(0, len(data), mmap.PAGESIZE))
+print("ready", flush=True)
+input()' "$command" <&8 >&9 2>/dev/null &
+    started=$!
+    read -r _ <&9
+    size=$(stat -Lc %s "$command")
+    for setting in code all; do
+        export DUENDE_MLOCK_FILES="$setting"
+        mlock attach "$started"
+        unset DUENDE_MLOCK_FILES
+        expect "FILES=$setting: is locked" [ "$status" = 0 ]
+        mlock status --json "$started"
+        expect "FILES=$setting: all that can be swapped is" contains "$output" '"state":"locked"'
+        evictable=$(printf '%s' "$output" | sed -n 's/.*"evictable_bytes":\([0-9]*\).*/\1/p')
+        if [ "$setting" = code ]; then
+            expect "the file is not: $evictable" [ "$evictable" -ge "$size" ]
+        else
+            expect "the file is: $evictable" [ "$evictable" = 0 ]
+        fi
+    done
+    echo >&8
+    wait "$started"
+    started=''
+}
+
+# V8 as the command knows it: 8 MiB of code, and one of its flags.
+build_v8() {
+    cat >"$scratch/v8.c" <<'TXT'
+#include <stdio.h>
+__asm__(".text\n.skip 9 << 20, 0x90\n");
+int main(void) {
+  char line[9];
+  puts("--max_old_space_size");
+  fflush(stdout);
+  return fgets(line, sizeof line, stdin) == NULL;
+}
+TXT
+    cc "$@" -o "$scratch/v8" "$scratch/v8.c" 2>/dev/null
+}
+
+test_v8() {
+    build_v8 || return
+    "$scratch/v8" <&8 >&9 &
+    started=$!
+    read -r _ <&9
+    mlock attach "$started"
+    expect "V8 is not locked" [ "$status:$(vmlck "$started")" = 1:0 ]
+    expect "and why is said" contains "$errors" "not locked: it runs V8"
+    echo >&8
+    wait "$started"
+    started=''
+    build_v8 -static || return
+    echo >"$scratch/line"
+    mlock run -- "$scratch/v8" <"$scratch/line"
+    expect "a static one runs" [ "$status:$output" = "0:--max_old_space_size" ]
+    expect "unlocked, which is said" contains "$errors" "v8: not locked: it runs V8"
+    mlock run --required -- "$scratch/v8" <"$scratch/line"
+    expect "nothing of it runs if the lock is required" [ "$status:$output" = 125: ]
+}
+
 test_refusals() {
     for target in 999999999 no-such-unit 2; do
         mlock attach "$target"
@@ -143,5 +210,5 @@ test_refusals() {
     read -r _ <&8
 }
 
-run_tests test_waits test_many_times test_filter test_tree test_refusals
+run_tests test_waits test_many_times test_filter test_tree test_data_file test_v8 test_refusals
 finish

@@ -3,6 +3,7 @@
 `confined.py NAME` runs one row."""
 
 import dataclasses
+import os
 import pathlib
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ class Row:
     mebibytes: int = 128
     build: tuple = ()
     own_libraries: bool = False  # a copy of those, which no other process has in memory
+    outside: bool = False  # locked by `duende-mlock run`
 
 
 def mapped(kind):
@@ -39,6 +41,12 @@ ROWS = {
         PYTHON + " {sources}/store.py read {store}",
         build=(PYTHON + " {sources}/store.py write {store}",),
     ),
+    "static-64": Row(
+        "{work}/much_code",
+        64,
+        build=("cc -static -O1 -o {work}/much_code {sources}/much_code.c",),
+        outside=True,
+    ),
     "clang-64": Row("clang --version", 64, own_libraries=True),
     "clang-96": Row("clang --version", 96, own_libraries=True),
     "clang-128": Row("clang --version", 128, own_libraries=True),
@@ -50,6 +58,11 @@ def require_disk(work):
     kind = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     if kind in ("tmpfs", "ramfs"):
         harness.skip(f"{work} is on no disk (TMPDIR=/var/tmp may be)")
+
+
+def require_command(row):
+    if row.outside and "DUENDE_MLOCK_COMMAND" not in os.environ:
+        harness.skip("the command is not built (meson setup -Dcommand=enabled)")
 
 
 def require_lmdb(row):
@@ -79,6 +92,7 @@ def prepare(row, folders):
 
 def check(row, library):
     require_lmdb(row)
+    require_command(row)
     with comparison.prepared(library) as folders:
         require_disk(folders["work"])
         prepare(row, folders)
@@ -87,9 +101,11 @@ def check(row, library):
         variables = copied_libraries(argv[0], own) if row.own_libraries else {}
         cold = [path for path in folders["work"].rglob("*") if path.stat().st_size > MIB]
         found = comparison.Comparison(folders["work"], cold, row.mebibytes)
+        preload = {} if row.outside else {"LD_PRELOAD": folders["library"]}
         ways = {
             setting: comparison.Command(
-                argv, {"LD_PRELOAD": folders["library"]} | variables | comparison.SETTINGS[setting]
+                [os.environ["DUENDE_MLOCK_COMMAND"], "run", *argv] if row.outside else argv,
+                preload | variables | comparison.SETTINGS[setting],
             )
             for setting in SETTINGS
         }
