@@ -397,6 +397,20 @@ judge_checks() {
 	done < <(grep -vE '^(#|$)' /exp/jobs/checks)
 }
 
+# ---- programs that LD_PRELOAD does not reach, started by a user under Yama ----
+
+check_table() {
+	unit=table explained=table
+	expect "kernel.yama.ptrace_scope can be set" [ -w /proc/sys/kernel/yama/ptrace_scope ]
+	DUENDE_MLOCK_LIBRARY=/usr/local/lib/libduende_mlock_preload.so \
+		DUENDE_MLOCK_COMMAND=/usr/local/bin/duende-mlock TMPDIR=/run \
+		sh /exp/table/table.sh --built /exp/table/programs user </dev/null >"$data/table" 2>&1
+	expect "each is locked before its first instruction, or not started" [ $? = 0 ] ||
+		grep -A4 FAILED "$data/table" | sed 's/^/#   /'
+	expect "that is, in both scopes" grep -qE '^[1-9][0-9]{2,} checks, 0 failed$' "$data/table"
+	echo "# $(tail -n 1 "$data/table")"
+}
+
 SECONDS=0
 prepare
 echo "# prepared after $SECONDS s: $(uname -r), $(systemctl --version | sed q)"
@@ -411,5 +425,7 @@ echo "# mended after $SECONDS s"
 checks=()
 start_checks
 judge_checks
+echo "# asked after $SECONDS s"
+check_table
 echo "# done after $SECONDS s"
 echo "1..$number"
