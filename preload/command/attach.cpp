@@ -89,15 +89,22 @@ long microseconds() {
   return now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
 }
 
+/// How it went with the stops of a process's threads.
+struct Stops {
+  std::string why;  // there was none
+  unsigned made = 0;
+  long longest = 0;  // microseconds
+};
+
 /// Stops one thread, has `act` make calls in it, and lets it go on as if nothing had been.
 template <class Act>
-Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
+Answer in_thread(pid_t pid, pid_t id, Stops& stops, Act act) {
   Thread thread(id);
   const auto status = read_status(pid);
   const bool filtered = status && status->seccomp != 0;
   if (!thread.seize(filtered ? kSuspendSeccomp : 0)) {
     const int error = errno;
-    why =
+    stops.why =
         status && status->tracer != 0
             ? format("it is traced by {} already; fix: end that first", status->tracer)
         : filtered && error == EPERM
@@ -107,7 +114,7 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
                          : std::strerror(error);
     return error == ESRCH ? Answer::busy : Answer::refused;
   }
-  why = "it has ended, or no thread of it stops";
+  stops.why = "it has ended, or no thread of it stops";
   const long begin = microseconds();
   if (!thread.interrupt()) {
     return Answer::busy;
@@ -128,14 +135,15 @@ Answer in_thread(pid_t pid, pid_t id, std::string& why, Act act) {
   if (!thread.put_back() || !thread.detach()) {
     return Answer::busy;
   }
-  why = format("thread {} was stopped for {} us", id, microseconds() - begin);
+  ++stops.made;
+  stops.longest = std::max(stops.longest, microseconds() - begin);
   return Answer::done;
 }
 
 template <class Act>
-bool in_any_thread(pid_t pid, std::string& why, Act act) {
+bool in_any_thread(pid_t pid, Stops& stops, Act act) {
   for (const pid_t thread : least_disturbed_first(pid)) {
-    const Answer answer = in_thread(pid, thread, why, act);
+    const Answer answer = in_thread(pid, thread, stops, act);
     if (answer != Answer::busy) {
       return answer == Answer::done;
     }
@@ -170,9 +178,9 @@ bool set_reclaim(pid_t pid, const Settings& settings) {
       all &= ::sched_setscheduler(thread, SCHED_RR, &priority) == 0;
     }
     if (settings.io_flusher) {
-      std::string why;
+      Stops stops;
       std::optional<long> answer;
-      (void)in_thread(pid, thread, why,
+      (void)in_thread(pid, thread, stops,
                       [&](Thread& held) { answer = held.call(Call::prctl, kPrSetIoFlusher, 1); });
       all &= answer == 0;
     }
@@ -180,13 +188,22 @@ bool set_reclaim(pid_t pid, const Settings& settings) {
   return all;
 }
 
+/// mlockall and munlockall take a microsecond for each mapping that they change, and stop the
+/// process for as long: of very many, most are changed before. What fails here, mlockall will say.
+void change_portions(pid_t pid, bool unlock, Stops& stops) {
+  for (const auto& portion : portions(pid)) {
+    (void)in_any_thread(pid, stops, [&](Thread& thread) {
+      unlock ? unlock_ranges(thread, portion) : lock_on_fault(thread, portion);
+    });
+  }
+}
+
 /// So few at a time that each stop is short.
-void leave_files(pid_t pid, std::span<const Range> evictable) {
-  constexpr std::size_t kAtOnce = 32;
-  std::string why;
+void leave_files(pid_t pid, std::span<const Range> evictable, Stops& stops) {
+  constexpr std::size_t kAtOnce = 25;
   while (!evictable.empty()) {
     const auto some = evictable.first(std::min(kAtOnce, evictable.size()));
-    (void)in_any_thread(pid, why, [&](Thread& thread) { leave_evictable(thread, some); });
+    (void)in_any_thread(pid, stops, [&](Thread& thread) { unlock_ranges(thread, some); });
     evictable = evictable.subspan(some.size());
   }
 }
@@ -212,8 +229,12 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
   // Looked for while it runs, as many mappings take long to read.
   const auto stack = plan.spare_growth ? stack_begin(pid) : std::nullopt;
   OutsideOutcome outcome;
-  std::string why = unlock ? "" : objection_to_lock(pid);
-  const bool made = why.empty() && in_any_thread(pid, why, [&](Thread& thread) {
+  Stops stops = {.why = unlock ? "" : objection_to_lock(pid)};
+  const bool allowed = stops.why.empty();
+  if (allowed && (unlock || (plan.current && plan.current_onfault))) {
+    change_portions(pid, unlock, stops);
+  }
+  const bool made = allowed && in_any_thread(pid, stops, [&](Thread& thread) {
                       if (unlock) {
                         outcome.locked = thread.call(Call::munlockall) != 0;
                       } else {
@@ -224,15 +245,16 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
   FilePolicy files;
   if (done && !unlock && plan.current) {
     files = file_policy(pid, plan);
-    leave_files(pid, files.evictable);
+    leave_files(pid, files.evictable, stops);
     outcome.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
   }
   if (made) {
-    say(settings, LogLevel::debug, pid, name, why);
+    say(settings, LogLevel::debug, pid, name,
+        format("{} stops of a thread, the longest for {} us", stops.made, stops.longest));
   }
   if (!made) {
     say(settings, LogLevel::error, pid, name,
-        format("not {}: {}", unlock ? "unlocked" : "locked", why));
+        format("not {}: {}", unlock ? "unlocked" : "locked", stops.why));
   } else if (unlock) {
     say(settings, LogLevel::info, pid, name, done ? "unlocked" : "not unlocked: munlockall failed");
   } else {

@@ -22,7 +22,7 @@
 namespace duende::mlock::command {
 
 /// The calls that others are made to make.
-enum class Call : unsigned char { mlockall, munlockall, munlock, prctl, exit_group };
+enum class Call : unsigned char { mlockall, munlockall, mlock2, munlock, prctl, exit_group };
 
 #if defined(__x86_64__)
 
@@ -46,8 +46,8 @@ inline constexpr std::string_view kBreakpoint = "\xcc";  // int3
 inline constexpr std::size_t kBehindBreakpoint = 1;      // where it stops
 
 inline long number(const Registers& regs, Call call) noexcept {
-  static constexpr short kNumbers[][2] = {
-      {151, 152}, {152, 153}, {150, 151}, {157, 172}, {231, 252}};
+  static constexpr short kNumbers[][2] = {{151, 152}, {152, 153}, {325, 376},
+                                          {150, 151}, {157, 172}, {231, 252}};
   return kNumbers[static_cast<int>(call)][is_32bit(regs) ? 1 : 0];
 }
 /// What to write so that the thread makes this call, and the kernel does not take what was
@@ -129,7 +129,7 @@ inline constexpr std::size_t kAlignment = 4;
 inline constexpr std::size_t kBehindBreakpoint = 0;
 
 inline long number(const Registers&, Call call) noexcept {
-  static constexpr short kNumbers[] = {230, 231, 229, 167, 94};
+  static constexpr short kNumbers[] = {230, 231, 284, 229, 167, 94};
   return kNumbers[static_cast<int>(call)];
 }
 #if defined(__aarch64__)

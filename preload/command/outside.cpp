@@ -132,10 +132,42 @@ FilePolicy file_policy(pid_t pid, const LockPlan& plan) {
   return policy;
 }
 
-void leave_evictable(Thread& thread, std::span<const Range> evictable) {
-  for (const Range& range : evictable) {
+void unlock_ranges(Thread& thread, std::span<const Range> ranges) {
+  for (const Range& range : ranges) {
     (void)thread.call(Call::munlock, static_cast<long>(range.begin), static_cast<long>(range.size));
   }
+}
+
+void lock_on_fault(Thread& thread, std::span<const Range> ranges) {
+  constexpr long kMlockOnfault = 1;
+  for (const Range& range : ranges) {
+    (void)thread.call(Call::mlock2, static_cast<long>(range.begin), static_cast<long>(range.size),
+                      kMlockOnfault);
+  }
+}
+
+std::vector<std::vector<Range>> portions(pid_t pid) {
+  constexpr unsigned kMappings = 250;
+  constexpr std::size_t kCalls = 25;
+  const std::string maps = read_or_empty(in_proc(pid, "maps"));
+  std::vector<std::vector<Range>> portions;
+  unsigned count = 0;
+  for (const std::string_view line : split(maps, '\n')) {
+    const auto mapping = preload::parse_mapping(line);
+    if (!mapping) {
+      continue;
+    }
+    if (count++ % kMappings == 0 || portions.back().size() == kCalls) {
+      portions.emplace_back();
+    }
+    std::vector<Range>& last = portions.back();
+    if (!last.empty() && last.back().begin + last.back().size == mapping->begin) {
+      last.back().size += mapping->size();
+    } else {
+      last.push_back({mapping->begin, mapping->size()});
+    }
+  }
+  return count > kMappings ? portions : std::vector<std::vector<Range>>();
 }
 
 void make_resident(pid_t pid, const std::vector<Range>& code) {

@@ -45,8 +45,13 @@ struct FilePolicy {
 };
 [[nodiscard]] FilePolicy file_policy(pid_t pid, const preload::LockPlan& plan);
 
-/// munlock of what is evictable, in a thread that is held.
-void leave_evictable(Thread& thread, std::span<const Range> evictable);
+/// In a thread that is held: munlock, and mlock2 on fault.
+void unlock_ranges(Thread& thread, std::span<const Range> ranges);
+void lock_on_fault(Thread& thread, std::span<const Range> ranges);
+
+/// The mappings of a process that has hundreds, in portions that the kernel locks in a fraction of
+/// a millisecond; none of a process with fewer, for which one mlockall does.
+[[nodiscard]] std::vector<std::vector<Range>> portions(pid_t pid);
 
 /// Reads a byte of each page, which has the page mapped there.
 void make_resident(pid_t pid, const std::vector<Range>& code);

@@ -304,8 +304,8 @@ std::optional<long> Thread::make_call(long number, const long (&args)[5]) noexce
   return answer <= 0 && answer >= -4095 ? std::optional(answer) : std::nullopt;
 }
 
-std::optional<long> Thread::call(Call call, long a, long b) noexcept {
-  return make_call(number(held_, call), {a, b, 0, 0, 0});
+std::optional<long> Thread::call(Call call, long a, long b, long c) noexcept {
+  return make_call(number(held_, call), {a, b, c, 0, 0});
 }
 
 bool Thread::put_back_registers() noexcept {

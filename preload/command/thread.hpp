@@ -39,7 +39,7 @@ class Thread {
   [[nodiscard]] bool hold() noexcept;
   /// One system call, after one of the three; nothing of the program runs. Nothing if it could not
   /// be made, or was not let through.
-  [[nodiscard]] std::optional<long> call(Call call, long a = 0, long b = 0) noexcept;
+  [[nodiscard]] std::optional<long> call(Call call, long a = 0, long b = 0, long c = 0) noexcept;
   /// As it was, and still stopped; from here on it goes on as it should, whatever becomes of this
   /// process.
   bool put_back() noexcept;

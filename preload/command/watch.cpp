@@ -72,17 +72,18 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
   std::string objection;
   const auto lock = [&] {
     const pid_t pid = program.id();
+    auto held = lock_held(program, plan, plan.spare_growth ? stack_begin(pid) : std::nullopt);
+    // There is no data mapped yet, and of little code nothing is evictable, and none is V8's.
+    if (!held.locked || held.charged <= preload::CodeBudget::kFree) {
+      return held;
+    }
     objection = objection_to_lock(pid);
     if (!objection.empty()) {
-      (void)program.call(Call::munlockall);  // of what was locked before its libraries came
+      (void)program.call(Call::munlockall);
       return OutsideOutcome{};
     }
-    auto held = lock_held(program, plan, plan.spare_growth ? stack_begin(pid) : std::nullopt);
-    // Nothing but code is mapped, and of little code nothing is evictable.
-    if (held.locked && held.charged > preload::CodeBudget::kFree) {
-      leave_evictable(program, file_policy(pid, plan).evictable);
-      held.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
-    }
+    unlock_ranges(program, file_policy(pid, plan).evictable);
+    held.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
     return held;
   };
   OutsideOutcome outcome = able ? lock() : OutsideOutcome{};

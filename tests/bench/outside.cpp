@@ -130,8 +130,9 @@ double stop_of(const std::string& command, pid_t program, const char* action) {
   double stopped = 0;
   while (std::fgets(line, sizeof line, text) != nullptr) {
     const std::string_view said = line;
-    const auto at = said.find("was stopped for ");
-    stopped = at == said.npos ? stopped : std::atof(line + at + 16);
+    constexpr std::string_view kBefore = "the longest for ";
+    const auto at = said.find(kBefore);
+    stopped = at == said.npos ? stopped : std::atof(line + at + kBefore.size());
   }
   std::fclose(text);
   return stopped;
