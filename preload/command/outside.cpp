@@ -113,12 +113,16 @@ std::string objection_to_lock(pid_t pid) {
   const std::string maps = read_or_empty(in_proc(pid, "maps"));
   for (const std::string_view line : split(maps, '\n')) {
     const auto mapping = preload::parse_mapping(line);
-    if (mapping && mapping->executable && mapping->inode != 0 && mapping->size() >= kSmall) {
-      const auto path = in_proc(pid, "root").append(mapping->path);
-      if (file_contains(path, kFlagOfV8)) {
-        return "it runs V8, which ends itself when a lock refuses its madvise(2); fix: start it "
-               "with the library in LD_PRELOAD, which stands in between";
-      }
+    if (!mapping || !mapping->executable || mapping->inode == 0 || mapping->size() < kSmall) {
+      continue;
+    }
+    // By the mapping, as the file may have been replaced; which takes CAP_SYS_ADMIN.
+    const auto itself = in_proc(pid, format("map_files/{:x}-{:x}", mapping->begin, mapping->end));
+    const auto path = in_proc(pid, "root").append(mapping->path);
+    if ((file_contains(itself, kFlagOfV8) || file_contains(path, kFlagOfV8)) &&
+        !maps_library(maps)) {
+      return "it runs V8, which ends itself when a lock refuses its madvise(2); fix: start it with "
+             "the library in LD_PRELOAD, which stands in between";
     }
   }
   return "";

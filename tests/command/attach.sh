@@ -171,15 +171,23 @@ TXT
 
 test_v8() {
     build_v8 || return
-    "$scratch/v8" <&8 >&9 &
-    started=$!
-    read -r _ <&9
-    mlock attach "$started"
-    expect "V8 is not locked" [ "$status:$(vmlck "$started")" = 1:0 ]
-    expect "and why is said" contains "$errors" "not locked: it runs V8"
-    echo >&8
-    wait "$started"
-    started=''
+    for preload in '' "$library"; do
+        LD_PRELOAD=$preload DUENDE_MLOCK_LOG=off "$scratch/v8" <&8 >&9 &
+        started=$!
+        read -r _ <&9
+        [ -z "$preload" ] || "$command" unlock "$started" 2>/dev/null
+        mlock attach "$started"
+        if [ -z "$preload" ]; then
+            expect "V8 is not locked" [ "$status:$(vmlck "$started")" = 1:0 ]
+            expect "and why is said" contains "$errors" "not locked: it runs V8"
+        else
+            expect "it is where the library gives memory back" [ "$status" = 0 ]
+            expect "so says the kernel" [ "$(vmlck "$started")" -gt 0 ]
+        fi
+        echo >&8
+        wait "$started"
+        started=''
+    done
     build_v8 -static || return
     echo >"$scratch/line"
     mlock run -- "$scratch/v8" <"$scratch/line"
