@@ -129,8 +129,8 @@ PINNED    resident and locked, shared pages divided among their users (Locked in
 SWAPPED   VmSwap
 LIMIT     soft RLIMIT_MEMLOCK
 FUTURE    yes: every mapping that could be swapped is locked, so new ones have
-          been so far; no: some are not. (The kernel does not show the MCL_FUTURE flag
-          itself.)
+          been so far; no: some are not. (The kernel does not show the
+          MCL_FUTURE flag itself.)
 ONFAULT   locked mappings are locked as they are touched (yes), populated (no),
           or of both kinds
 FLUSHER   threads that are IO flushers, of all threads
