@@ -16,6 +16,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "../capability.hpp"
 #include "../kernel.hpp"
 #include "file.hpp"
 #include "outside.hpp"
@@ -27,6 +28,7 @@ namespace duende::mlock::command {
 
 namespace {
 
+using preload::Capability;
 using preload::LogLevel;
 using preload::MemlockLimit;
 using preload::Settings;
@@ -189,7 +191,7 @@ bool set_reclaim(pid_t pid, const Settings& settings) {
 }
 
 /// mlockall and munlockall take a microsecond for each mapping that they change, and stop the
-/// process for as long: of very many, most are changed before. What fails here, mlockall will say.
+/// process for as long: of very many, most are changed before.
 void change_portions(pid_t pid, bool unlock, Stops& stops) {
   for (const auto& portion : portions(pid)) {
     (void)in_any_thread(pid, stops, [&](Thread& thread) {
@@ -221,9 +223,19 @@ std::string describe_lock(pid_t pid, const OutsideOutcome& outcome, const preloa
              : describe(outcome, plan, settings, limit, pid);
 }
 
+/// Whether mlockall will not be refused for the limit, so that nothing has to be undone.
+bool fits(pid_t pid, const ProcessStatus& status, const MemlockLimit& limit) {
+  constexpr auto kIpcLock = std::uint64_t{1} << static_cast<unsigned>(Capability::ipc_lock);
+  constexpr std::string_view kInitialNamespace = "user:[4026531837]";  // where it counts
+  return status.size.value_or(0) <= limit.soft ||
+         ((status.effective & kIpcLock) != 0 &&
+          read_link(in_proc(pid, "ns/user")).value_or("") == kInitialNamespace);
+}
+
 /// Locks or unlocks, says so, and whether it is as asked.
 bool change(pid_t pid, bool unlock, const Settings& settings) {
-  const std::string name = read_status(pid).value_or(ProcessStatus()).name;
+  const ProcessStatus status = read_status(pid).value_or(ProcessStatus());
+  const std::string& name = status.name;
   const MemlockLimit limit = limit_of(pid, !unlock && settings.raise_limit);
   const auto plan = plan_from_outside(settings, limit);
   // Looked for while it runs, as many mappings take long to read.
@@ -231,7 +243,7 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
   OutsideOutcome outcome;
   Stops stops = {.why = unlock ? "" : objection_to_lock(pid)};
   const bool allowed = stops.why.empty();
-  if (allowed && (unlock || (plan.current && plan.current_onfault))) {
+  if (allowed && (unlock || (plan.current && plan.current_onfault && fits(pid, status, limit)))) {
     change_portions(pid, unlock, stops);
   }
   const bool made = allowed && in_any_thread(pid, stops, [&](Thread& thread) {

@@ -154,6 +154,41 @@ input()' "$command" <&8 >&9 2>/dev/null &
     started=''
 }
 
+# Hundreds of mappings are locked in portions; and where the limit refuses it, none is.
+test_many_mappings() {
+    cat >"$scratch/mappings.c" <<'TXT'
+#include <stdio.h>
+#include <sys/mman.h>
+int main(void) {
+  char line[9], *const begin = mmap(NULL, 1000 << 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (int i = 0; i < 1000; i += 2) mprotect(begin + (i << 16), 1 << 16, PROT_READ | PROT_WRITE);
+  puts("ready");
+  fflush(stdout);
+  return fgets(line, sizeof line, stdin) == NULL;
+}
+TXT
+    cc -o "$scratch/mappings" "$scratch/mappings.c" 2>/dev/null || return
+    for by in env 'setpriv --bounding-set=-ipc_lock'; do
+        # shellcheck disable=SC2086 # several words
+        prlimit --memlock=1024000 $by "$scratch/mappings" <&8 >&9 &
+        started=$!
+        read -r _ <&9
+        mlock attach --no-raise-limit --log debug "$started"
+        if [ "$by" = env ]; then
+            expect "a thousand mappings are locked" [ "$status" = 0 ]
+            expect "all of them" [ "$(vmlck "$started")" -gt 64000 ]
+            expect "in portions" grep -q ': [5-9] stops of a thread' "$scratch/errors"
+        else
+            expect "or not" [ "$status" = 1 ]
+            expect "and then nothing of them" [ "$(vmlck "$started")" = 0 ]
+            expect "the limit is told of" contains "$errors" "exceeds its RLIMIT_MEMLOCK (1000 KiB)"
+        fi
+        echo >&8
+        wait "$started"
+        started=''
+    done
+}
+
 # V8 as the command knows it: 8 MiB of code, and one of its flags.
 build_v8() {
     cat >"$scratch/v8.c" <<'TXT'
@@ -218,5 +253,5 @@ test_refusals() {
     read -r _ <&8
 }
 
-run_tests test_waits test_many_times test_filter test_tree test_data_file test_v8 test_refusals
+run_tests test_waits test_many_times test_filter test_tree test_data_file test_many_mappings test_v8 test_refusals
 finish
