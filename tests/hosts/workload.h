@@ -88,6 +88,13 @@ __attribute__((unused)) static int raw_setresuid(uid_t user) {
                    : "D"((long)user), "S"((long)user), "d"((long)user)
                    : "rcx", "r11", "memory");
   return result == 0 ? 0 : -1;
+#elif defined(__aarch64__)
+  register long number __asm__("x8") = SYS_setresuid;
+  register long result __asm__("x0") = (long)user;
+  register long effective __asm__("x1") = (long)user;
+  register long saved __asm__("x2") = (long)user;
+  __asm__ volatile("svc #0" : "+r"(result) : "r"(number), "r"(effective), "r"(saved) : "memory");
+  return result == 0 ? 0 : -1;
 #else
   return (int)syscall(SYS_setresuid, user, user, user);
 #endif
