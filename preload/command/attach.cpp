@@ -93,9 +93,14 @@ long microseconds() {
 
 /// How it went with the stops of a process's threads.
 struct Stops {
-  std::string why;  // there was none
-  unsigned made = 0;
-  long longest = 0;  // microseconds
+  std::string why;                 // there was none
+  std::vector<long> microseconds;  // of each
+
+  [[nodiscard]] std::string text() {
+    std::sort(microseconds.begin(), microseconds.end());
+    return format("stopped {} times, at the median for {} us, at most for {} us",
+                  microseconds.size(), microseconds[microseconds.size() / 2], microseconds.back());
+  }
 };
 
 /// Stops one thread, has `act` make calls in it, and lets it go on as if nothing had been.
@@ -137,8 +142,7 @@ Answer in_thread(pid_t pid, pid_t id, Stops& stops, Act act) {
   if (!thread.put_back() || !thread.detach()) {
     return Answer::busy;
   }
-  ++stops.made;
-  stops.longest = std::max(stops.longest, microseconds() - begin);
+  stops.microseconds.push_back(microseconds() - begin);
   return Answer::done;
 }
 
@@ -241,7 +245,7 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
   // Looked for while it runs, as many mappings take long to read.
   const auto stack = plan.spare_growth ? stack_begin(pid) : std::nullopt;
   OutsideOutcome outcome;
-  Stops stops = {.why = unlock ? "" : objection_to_lock(pid)};
+  Stops stops = {.why = unlock ? "" : objection_to_lock(pid), .microseconds = {}};
   const bool allowed = stops.why.empty();
   if (allowed && (unlock || (plan.current && plan.current_onfault && fits(pid, status, limit)))) {
     change_portions(pid, unlock, stops);
@@ -261,8 +265,7 @@ bool change(pid_t pid, bool unlock, const Settings& settings) {
     outcome.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
   }
   if (made) {
-    say(settings, LogLevel::debug, pid, name,
-        format("{} stops of a thread, the longest for {} us", stops.made, stops.longest));
+    say(settings, LogLevel::debug, pid, name, stops.text());
   }
   if (!made) {
     say(settings, LogLevel::error, pid, name,

@@ -214,8 +214,8 @@ constexpr Explanation kExplanations[] = {
      "The setting takes that capability, which this user has not. Start it as root, or leave the "
      "setting out."},
     {kCommand, "it is traced by ... already", "A debugger or strace(1) has it. End that first."},
-    {kCommand, "stops of a thread, the longest for",
-     "At debug: how often attach has stopped the process, and for how long at most."},
+    {kCommand, "stopped ... times, at the median for",
+     "At debug: how often attach has stopped a thread of the process, and for how long."},
     {kCommand, "it runs V8, which ends itself",
      "Node.js, Chromium and their like take it for fatal that locked memory cannot be given back. "
      "The library does that for them: start the program anew with LD_PRELOAD or \"duende-mlock "

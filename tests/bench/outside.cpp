@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "measure.hpp"
@@ -114,8 +116,13 @@ int many_threads(int count) {
   return 0;
 }
 
-/// Microseconds, as `attach` has it.
-double stop_of(const std::string& command, pid_t program, const char* action) {
+/// Microseconds, as `attach` has them.
+struct Stop {
+  double median = 0;
+  double longest = 0;
+};
+
+Stop stop_of(const std::string& command, pid_t program, const char* action) {
   int ends[2];
   must(::pipe2(ends, O_CLOEXEC) == 0, "pipe2");
   Words words = {command, action};
@@ -127,15 +134,15 @@ double stop_of(const std::string& command, pid_t program, const char* action) {
   ::close(ends[1]);
   std::FILE* const text = ::fdopen(ends[0], "re");
   char line[512];
-  double stopped = 0;
+  Stop stop;
   while (std::fgets(line, sizeof line, text) != nullptr) {
-    const std::string_view said = line;
-    constexpr std::string_view kBefore = "the longest for ";
-    const auto at = said.find(kBefore);
-    stopped = at == said.npos ? stopped : std::atof(line + at + kBefore.size());
+    const char* const said = std::strstr(line, ": stopped ");
+    (void)(said != nullptr &&
+           std::sscanf(said, ": stopped %*d times, at the median for %lf us, at most for %lf us",
+                       &stop.median, &stop.longest));
   }
   std::fclose(text);
-  return stopped;
+  return stop;
 }
 
 void measure_stop(const std::string& command, const std::string& self, int threads) {
@@ -146,15 +153,19 @@ void measure_stop(const std::string& command, const std::string& self, int threa
   std::FILE* const output = ::fdopen(ends[0], "re");
   double own = 0;
   must(std::fscanf(output, "%lf", &own) == 1, "the program with threads");
-  Samples stops;
+  Samples median;
+  Samples longest;
   for (int i = 0; i < 25; ++i) {
-    stops.add(Microseconds(stop_of(command, program, "attach")));
+    const Stop stop = stop_of(command, program, "attach");
+    must(stop.longest != 0, "attach");
+    median.add(Microseconds(stop.median));
+    longest.add(Microseconds(stop.longest));
     (void)stop_of(command, program, "unlock");
   }
   std::fclose(output);
   ::kill(program, SIGKILL);
   ::waitpid(program, nullptr, 0);
-  std::printf("%8d %10.0f %10.0f %22.0f\n", threads, stops.minimum(), stops.median(), own);
+  std::printf("%8d %14.0f %14.0f %22.0f\n", threads, median.median(), longest.median(), own);
 }
 
 }  // namespace
@@ -166,8 +177,9 @@ int main(int argc, char** argv) {
   }
   must(argc == 6, "usage: outside COMMAND LIBRARY QUIET EXECUTES LEAST");
   measure_start(argv[1], argv[2], argv[3], argv[4], argv[5]);
-  std::printf("\nattach: how long the thread is stopped that makes the call, 25 times\n");
-  std::printf("%8s %10s %10s %22s\n", "threads", "min us", "median us", "mlockall alone, us");
+  std::printf("\nattach: how long a thread is stopped that makes a call, medians of 25 times\n");
+  std::printf("%8s %14s %14s %22s\n", "threads", "the median, us", "the longest",
+              "mlockall alone, us");
   for (const int threads : {1, 100, 1000}) {
     measure_stop(argv[1], argv[0], threads);
   }

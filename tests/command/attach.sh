@@ -177,7 +177,7 @@ TXT
         if [ "$by" = env ]; then
             expect "a thousand mappings are locked" [ "$status" = 0 ]
             expect "all of them" [ "$(vmlck "$started")" -gt 64000 ]
-            expect "in portions" grep -q ': [5-9] stops of a thread' "$scratch/errors"
+            expect "in portions" grep -q ': stopped [5-9] times, ' "$scratch/errors"
         else
             expect "or not" [ "$status" = 1 ]
             expect "and then nothing of them" [ "$(vmlck "$started")" = 0 ]
