@@ -16,14 +16,13 @@ namespace duende::mlock::preload {
 
 namespace {
 
-/// The first user namespace has a fixed inode number (PROC_USER_INIT_INO, Linux 3.8).
 bool in_initial_user_namespace() noexcept {
-  constexpr std::string_view kInitial = "user:[4026531837]";
   char target[32];
   const long length =
       system_call(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/user", target, sizeof target);
   // Without /proc nothing can be told, and the first namespace is by far the likelier.
-  return length < 0 || std::string_view(target, static_cast<std::size_t>(length)) == kInitial;
+  return length < 0 ||
+         std::string_view(target, static_cast<std::size_t>(length)) == kInitialUserNamespace;
 }
 
 struct Sets {

@@ -2,6 +2,8 @@
 // What the capability sets of this thread say of one capability: capabilities(7).
 #pragma once
 
+#include <string_view>
+
 namespace duende::mlock::preload {
 
 /// Numbers of linux/capability.h.
@@ -15,6 +17,9 @@ struct CapabilityState {
   /// everything that guards the machine rather than the namespace.
   bool namespaced = false;
 };
+
+/// What /proc/PID/ns/user links to in the first user namespace: PROC_USER_INIT_INO, Linux 3.8.
+inline constexpr std::string_view kInitialUserNamespace = "user:[4026531837]";
 
 /// All of it. Async-signal-safe.
 [[nodiscard]] CapabilityState capability(Capability which) noexcept;

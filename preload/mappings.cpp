@@ -63,15 +63,11 @@ struct Here {
   const Kernel& kernel;
   bool populate;
 
-  /// By its device; a path tells only where there is no block device, and only while it leads
-  /// there.
-  [[nodiscard]] bool never_swapped(const Mapping& mapping) const noexcept {
-    if (mapping.device_major != 0) {
-      return true;
-    }
+  /// A path may lead there no more.
+  [[nodiscard]] bool never_swapped(std::string_view mapped) const noexcept {
     detail::Text<511> path;
-    path << mapping.path;
-    return !path.truncated() && detail::starts_with(mapping.path, "/") &&
+    path << mapped;
+    return !path.truncated() && detail::starts_with(mapped, "/") &&
            kernel.swappable_path(path.c_str()) == Answer::no;
   }
   void leave(std::uintptr_t begin, std::size_t size) const noexcept {

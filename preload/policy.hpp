@@ -11,7 +11,7 @@ namespace duende::mlock::preload {
 
 /// The mappings of one file that touch each other's lines: whether they are data shows only with
 /// the last of them, as a library begins with one that cannot be executed. `Process` answers
-/// never_swapped(mapping), and is told what to do: leave(begin, size) evictable what is a file
+/// never_swapped(path), and is told what to do: leave(begin, size) evictable what is a file
 /// mapped as data, keep(begin, size, code) everything else.
 template <class Process>
 class FileMappings {
@@ -21,7 +21,9 @@ class FileMappings {
   void add(const Mapping& mapping) noexcept {
     if (!mapping.same_file(last_)) {
       finish();
-      data_ = mapping.inode != 0 && process_.never_swapped(mapping);
+      // By its device; a path tells only where there is no block device.
+      data_ =
+          mapping.inode != 0 && (mapping.device_major != 0 || process_.never_swapped(mapping.path));
     }
     last_ = mapping;
     last_.path = {};  // gone with the line

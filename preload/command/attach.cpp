@@ -230,10 +230,9 @@ std::string describe_lock(pid_t pid, const OutsideOutcome& outcome, const preloa
 /// Whether mlockall will not be refused for the limit, so that nothing has to be undone.
 bool fits(pid_t pid, const ProcessStatus& status, const MemlockLimit& limit) {
   constexpr auto kIpcLock = std::uint64_t{1} << static_cast<unsigned>(Capability::ipc_lock);
-  constexpr std::string_view kInitialNamespace = "user:[4026531837]";  // where it counts
   return status.size.value_or(0) <= limit.soft ||
          ((status.effective & kIpcLock) != 0 &&
-          read_link(in_proc(pid, "ns/user")).value_or("") == kInitialNamespace);
+          read_link(in_proc(pid, "ns/user")).value_or("") == preload::kInitialUserNamespace);
 }
 
 /// Locks or unlocks, says so, and whether it is as asked.

@@ -3,9 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <spawn.h>
-#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,11 +103,6 @@ bool is_file(const std::string& path) {
 bool is_readable(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
 bool is_executable(const std::string& path) {
   return is_file(path) && ::access(path.c_str(), X_OK) == 0;
-}
-
-bool never_swapped(const std::string& path) {
-  struct statfs system;
-  return ::statfs(path.c_str(), &system) == 0 && system.f_type != TMPFS_MAGIC;
 }
 
 std::optional<std::string> read_link(const std::string& path) {

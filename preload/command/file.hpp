@@ -42,8 +42,6 @@ bool make_folders(const std::string& path);
 [[nodiscard]] bool is_file(const std::string& path);
 [[nodiscard]] bool is_readable(const std::string& path);
 [[nodiscard]] bool is_executable(const std::string& path);
-/// Whether it is on a disk; what is on tmpfs may be swapped, as may what cannot be found out.
-[[nodiscard]] bool never_swapped(const std::string& path);
 
 /// Where the link points to, if it is one.
 [[nodiscard]] std::optional<std::string> read_link(const std::string& path);

@@ -23,6 +23,11 @@ using preload::LockPlan;
 using preload::MemlockLimit;
 using preload::Settings;
 
+bool is_never_swapped(pid_t pid, std::string_view path) {
+  const std::string seen = in_proc(pid, "root").append(path);
+  return preload::kSystemKernel.swappable_path(seen.c_str()) == preload::Answer::no;
+}
+
 LockPlan plan_from_outside(const Settings& settings, MemlockLimit limit) {
   limit.exempt = false;
   return preload::plan_for_start(settings, limit);
@@ -40,22 +45,13 @@ std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 /// Another process, as the policy sees it.
 class Other {
  public:
-  Other(pid_t pid, const LockPlan& plan, FilePolicy& policy)
-      : root_(in_proc(pid, "root")), groups_(in_proc(pid, "cgroup")), policy_(policy) {
-    if (plan.data_files) {
-      budget_.lock_whole();
-    }
-    all_files_ = plan.data_files;
-  }
+  Other(pid_t pid, FilePolicy& policy)
+      : pid_(pid), groups_(in_proc(pid, "cgroup")), policy_(policy) {}
 
-  [[nodiscard]] bool never_swapped(const preload::Mapping& mapping) const {
-    return mapping.device_major != 0 || command::never_swapped(root_ + std::string(mapping.path));
+  [[nodiscard]] bool never_swapped(std::string_view path) const {
+    return is_never_swapped(pid_, path);
   }
-  void leave(std::uintptr_t begin, std::size_t size) {
-    if (!all_files_) {
-      policy_.evictable.push_back({begin, size});
-    }
-  }
+  void leave(std::uintptr_t begin, std::size_t size) { policy_.evictable.push_back({begin, size}); }
   void keep(std::uintptr_t begin, std::size_t size, bool code) {
     if (!code) {
       return;
@@ -68,11 +64,10 @@ class Other {
   }
 
  private:
-  std::string root_;
+  pid_t pid_;
   std::string groups_;
   FilePolicy& policy_;
   preload::CodeBudget budget_;
-  bool all_files_ = false;
 };
 
 }  // namespace
@@ -111,6 +106,9 @@ std::string objection_to_lock(pid_t pid) {
   constexpr std::string_view kFlagOfV8 = "max_old_space_size";
   constexpr std::size_t kSmall = std::size_t{8} << 20;
   const std::string maps = read_or_empty(in_proc(pid, "maps"));
+  if (maps_library(maps)) {
+    return "";
+  }
   for (const std::string_view line : split(maps, '\n')) {
     const auto mapping = preload::parse_mapping(line);
     if (!mapping || !mapping->executable || mapping->inode == 0 || mapping->size() < kSmall) {
@@ -119,8 +117,7 @@ std::string objection_to_lock(pid_t pid) {
     // By the mapping, as the file may have been replaced; which takes CAP_SYS_ADMIN.
     const auto itself = in_proc(pid, format("map_files/{:x}-{:x}", mapping->begin, mapping->end));
     const auto path = in_proc(pid, "root").append(mapping->path);
-    if ((file_contains(itself, kFlagOfV8) || file_contains(path, kFlagOfV8)) &&
-        !maps_library(maps)) {
+    if (file_contains(open_file(itself).is_open() ? itself : path, kFlagOfV8)) {
       return "it runs V8, which ends itself when a lock refuses its madvise(2); fix: start it with "
              "the library in LD_PRELOAD, which stands in between";
     }
@@ -130,9 +127,12 @@ std::string objection_to_lock(pid_t pid) {
 
 FilePolicy file_policy(pid_t pid, const LockPlan& plan) {
   FilePolicy policy;
-  Other other(pid, plan, policy);
+  Other other(pid, policy);
   detail::LineReader maps(detail::kSystemKernel, in_proc(pid, "maps").c_str());
   preload::apply_policy(maps, other);
+  if (plan.data_files) {
+    policy.evictable.clear();
+  }
   return policy;
 }
 

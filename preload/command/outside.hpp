@@ -33,6 +33,10 @@ struct OutsideOutcome {
 /// against it.
 [[nodiscard]] std::string objection_to_lock(pid_t pid);
 
+/// Whether what a process maps of a file comes back from there; what cannot be found out may be
+/// swapped.
+[[nodiscard]] bool is_never_swapped(pid_t pid, std::string_view path);
+
 struct Range {
   std::uintptr_t begin = 0;
   std::size_t size = 0;

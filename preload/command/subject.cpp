@@ -6,14 +6,13 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "../capability.hpp"
 #include "file.hpp"
 #include "reach.hpp"
 
 namespace duende::mlock::command {
 
 namespace {
-
-constexpr std::string_view kFirstUserNamespace = "user:[4026531837]";
 
 /// What runs a process: the fix is another one in each.
 Place place_of(pid_t process, bool is_unit) {
@@ -89,7 +88,7 @@ Facts facts_of_process(pid_t process) {
   facts.filter = status->seccomp == 0 ? Filter::none : Filter::unknown;
   auto space = read_link(in("ns/user"));
   space = space ? space : read_link(self + "ns/user");
-  facts.capabilities_count = !space || *space == kFirstUserNamespace;
+  facts.capabilities_count = !space || *space == preload::kInitialUserNamespace;
   facts.memory_limit = memory_limit(read_or_empty(in("cgroup")));
   return facts;
 }

@@ -3,6 +3,7 @@
 
 #include "file.hpp"
 #include "library.hpp"
+#include "outside.hpp"
 
 namespace duende::mlock::command {
 
@@ -68,9 +69,8 @@ Look look_at(pid_t pid) {
   }
   look.preloaded = preloads(pid);
   look.limits = read_limits(pid);
-  look.mappings = parse_smaps(read_or_empty(in_proc(pid, "smaps")), [pid](std::string_view path) {
-    return never_swapped(in_proc(pid, "root").append(path));
-  });
+  look.mappings = parse_smaps(read_or_empty(in_proc(pid, "smaps")),
+                              [pid](std::string_view path) { return is_never_swapped(pid, path); });
   look.pinned = read_pinned(pid);
   look.build = look.mappings.library ? build_of(pid) : Build();
   look.threads = read_threads(pid);

@@ -63,6 +63,25 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
          (status->charged.value_or(0) != 0 || (loaded && !watch.musl && !watch.settings.required));
 }
 
+/// By the library's policy; or not, and why it would not survive that.
+OutsideOutcome lock_stopped(Thread& program, const preload::LockPlan& plan,
+                            std::string& objection) {
+  const pid_t pid = program.id();
+  auto held = lock_held(program, plan, plan.spare_growth ? stack_begin(pid) : std::nullopt);
+  // There is no data mapped yet, and of little code nothing is evictable, and none is V8's.
+  if (!held.locked || held.charged <= preload::CodeBudget::kFree) {
+    return held;
+  }
+  objection = objection_to_lock(pid);
+  if (!objection.empty()) {
+    (void)program.call(Call::munlockall);
+    return {};
+  }
+  unlock_ranges(program, file_policy(pid, plan).evictable);
+  held.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
+  return held;
+}
+
 [[noreturn]] void lock_program(Thread& program, const Watch& watch) {
   const bool able = program.finish_exec();
   if (able && watch.verify && is_locked_at_entry(program, watch)) {
@@ -70,22 +89,7 @@ bool is_locked_at_entry(Thread& program, const Watch& watch) {
   }
   const auto plan = plan_from_outside(watch.settings, watch.limit);
   std::string objection;
-  const auto lock = [&] {
-    const pid_t pid = program.id();
-    auto held = lock_held(program, plan, plan.spare_growth ? stack_begin(pid) : std::nullopt);
-    // There is no data mapped yet, and of little code nothing is evictable, and none is V8's.
-    if (!held.locked || held.charged <= preload::CodeBudget::kFree) {
-      return held;
-    }
-    objection = objection_to_lock(pid);
-    if (!objection.empty()) {
-      (void)program.call(Call::munlockall);
-      return OutsideOutcome{};
-    }
-    unlock_ranges(program, file_policy(pid, plan).evictable);
-    held.charged = read_status(pid).value_or(ProcessStatus()).charged.value_or(0);
-    return held;
-  };
+  const auto lock = [&] { return lock_stopped(program, plan, objection); };
   OutsideOutcome outcome = able ? lock() : OutsideOutcome{};
   if (outcome.locked && !plan.future && watch.dynamic && !watch.verify) {
     // What its loader has mapped by then as well.
