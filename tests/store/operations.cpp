@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t kStripe = 1531;
 constexpr std::size_t kMost = std::size_t{3} << 20;
 constexpr std::size_t kLongest = 700000;  // more than two of the library's buffers
+constexpr std::size_t kPage = 4096;
 
 std::string g_path;
 std::vector<char> g_model;  // its size is the file's
@@ -55,7 +56,7 @@ class Worker {
       : number_(number), threads_(threads), random_(seed * 1000 + number) {
     own_ = open(g_path.c_str(), O_RDWR | O_CLOEXEC);
     expect(own_ >= 0, "open", 0, 0, own_);
-    bytes_.resize(kLongest + 4096);
+    bytes_.resize(kPage + kLongest + kPage);
   }
   ~Worker() { close(own_); }
   Worker(const Worker&) = delete;
@@ -81,8 +82,8 @@ class Worker {
   char* memory() {
     void* start = bytes_.data();
     std::size_t room = bytes_.size();
-    std::align(4096, kLongest, start, room);
-    return static_cast<char*>(start) + (below(2) == 0 ? 0 : below(4000));
+    std::align(kPage, kLongest + kPage, start, room);
+    return static_cast<char*>(start) + (below(2) == 0 ? 0 : below(kPage));
   }
 
   void operate() {
