@@ -17,7 +17,7 @@ export BY
 report() { echo "$*" >/dev/ttyS1; }
 quit()   { /exp/judge -q; }
 fail()   { report "RESULT result=error why=\"$(echo "$*" | tr '\n"' "  ")\""; quit; }
-tune()   { echo "$2" 2>/dev/null >"$1" || report "note cannot set $1 to $2"; }
+tune()   { echo "$2" 2>/dev/null >"$1" || fail "cannot set $1 to $2"; }
 
 # Repeat a command until it succeeds: attempt TRIES COMMAND...
 attempt() {
@@ -76,6 +76,10 @@ tune /proc/sys/vm/swappiness "$SWAPPINESS"
 if [ -n "$DIRTY_KIB" ]; then
 	tune /proc/sys/vm/dirty_bytes $((DIRTY_KIB * 1024))
 	tune /proc/sys/vm/dirty_background_bytes $((DIRTY_KIB * 512))
+fi
+if [ -n "$MIN_TTL_MS" ]; then
+	tune /sys/kernel/mm/lru_gen/enabled y
+	tune /sys/kernel/mm/lru_gen/min_ttl_ms "$MIN_TTL_MS"
 fi
 report "note kernel=$(uname -r) memtotal_kib=$(awk '/MemTotal/ { print $2 }' /proc/meminfo)" \
 	"min_free_kib=$(cat /proc/sys/vm/min_free_kbytes)"

@@ -18,12 +18,14 @@ configure() {
 		[STORE_MIB]=128            # size of a store that is not a disk
 		[RECLAIM_S]=0              # reclaim from the daemon this often under load, too
 		[DAEMON_SWAP_MAX]=max                     # memory.swap.max of the daemon, from its start
-		[DAEMON_MIN_MIB]=0 [DAEMON_MAX_MIB]=0     # memory.min and memory.max of the daemon
+		[DAEMON_MIN_MIB]=0 [DAEMON_LOW_MIB]=0 [DAEMON_MAX_MIB]=0    # memory.min and so on of the daemon
+		[BESIDE]=''                               # what runs beside it: vmtouch, memlockd, earlyoom
 		[LOAD_MIB]=320 [LOAD_MAX_MIB]=160 [LOAD_PROCS]=4
 		[RUN_SECONDS]=30 [STALL_SECONDS]=30
 		[CUT_FS]=device [CUT_SYNC]=''             # of the power cut
 		[KEYS]=80000 [REQUESTS]=20000          # of the latency measurement
 		[SWAPPINESS]=100 [MIN_FREE_KIB]='' [DIRTY_KIB]=''
+		[MIN_TTL_MS]=''            # lru_gen/min_ttl_ms, with the multi-generational LRU switched on
 	)
 	case $load in
 	contained) ;;

@@ -6,7 +6,7 @@
 # Uses: here, work, log, skip, lib/packages.bash.
 
 guest_packages=(busybox-static mount nbd-server nbd-client nbdkit qemu-utils bindfs redis-server redis-tools
-	dmsetup e2fsprogs xfsprogs)
+	dmsetup e2fsprogs xfsprogs vmtouch memlockd earlyoom)
 
 # make_root_image [RELEASE ARCHITECTURE]: the path of the root image, in $root_image.
 make_root_image() {

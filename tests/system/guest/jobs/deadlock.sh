@@ -54,6 +54,7 @@ connect() {
 # As a unit has them: before the daemon starts.
 tune /sys/fs/cgroup/daemon/memory.swap.max "$DAEMON_SWAP_MAX"
 [ "$DAEMON_MIN_MIB" = 0 ] || tune /sys/fs/cgroup/daemon/memory.min "${DAEMON_MIN_MIB}M"
+[ "$DAEMON_LOW_MIB" = 0 ] || tune /sys/fs/cgroup/daemon/memory.low "${DAEMON_LOW_MIB}M"
 
 number=0 devices='' servers=''
 while [ "$number" -lt "$COUNT" ]; do
@@ -90,6 +91,25 @@ wait $readers
 if [ "$BY" = attach ]; then
 	# shellcheck disable=SC2086
 	/exp/duende-mlock attach --tree $servers >/dev/ttyS2 2>&1 || fail "attach failed"
+fi
+
+# --- what is advised to be run beside it ----------------------------------------
+# All files that it maps: program, libraries, plugins.
+files_of() { awk '$6 ~ "^/" { print $6 }' "/proc/$1/maps" | sort -u; }
+case $BESIDE in
+"") ;;
+vmtouch)
+	# shellcheck disable=SC2046
+	vmtouch -l -d -w $(files_of "$server") >/dev/null || fail "vmtouch failed" ;;
+memlockd)
+	files_of "$server" >/run/memlockd.cfg
+	memlockd -c /run/memlockd.cfg || fail "memlockd failed" ;;
+earlyoom) earlyoom >/dev/ttyS2 2>&1 & ;;
+*) fail "nothing is called $BESIDE" ;;
+esac
+if [ -n "$BESIDE" ]; then
+	attempt 20 sh -c "[ -n \"\$(pidof $BESIDE)\" ]" || fail "$BESIDE does not run"
+	report "note beside: $(memory_of "$(pidof "$BESIDE" | cut -d ' ' -f 1)")"
 fi
 
 # --- then idleness: the pages of an idle daemon are the first to go ------------
