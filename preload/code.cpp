@@ -84,11 +84,11 @@ void ResidentCode::add(void* opaque, std::uintptr_t begin, std::size_t size,
 }
 
 void ResidentCode::read_in(const Kernel& kernel) noexcept {
-  if (!__atomic_exchange_n(&busy_, true, __ATOMIC_ACQUIRE)) {
+  if (__atomic_exchange_n(&busy_, 1, __ATOMIC_ACQUIRE) == 0) {
     Walk walk = {kernel, *this, loads_ != 0};
     loads_ = kernel.load_count();
     kernel.visit_code(add, &walk);
-    __atomic_store_n(&busy_, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&busy_, 0, __ATOMIC_RELEASE);
   }
 }
 

@@ -79,7 +79,8 @@ class ResidentCode {
   std::size_t count_ = 0;
   CodeBudget budget_;
   unsigned long long loads_ = 0;  // objects loaded before the last walk; 0: none was made
-  bool busy_ = false;             // musl lets two threads walk at once
+  // A word: riscv64 exchanges nothing smaller. musl lets two threads walk at once.
+  unsigned busy_ = 0;
 };
 
 /// This process's.

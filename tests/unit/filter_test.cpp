@@ -16,11 +16,15 @@
 #include <vector>
 
 #include "doctest.hpp"
+#include "tests/support/precondition.hpp"
 
 namespace {
 
 using namespace duende::mlock::preload;
 using duende::mlock::detail::kSystemKernel;
+using duende::mlock::test::skip;
+
+constexpr int kNoFilters = 77;  // qemu-user has none
 
 void kill_for(std::initializer_list<long> calls, unsigned action = SECCOMP_RET_KILL_PROCESS) {
   std::vector<sock_filter> program = {
@@ -34,7 +38,7 @@ void kill_for(std::initializer_list<long> calls, unsigned action = SECCOMP_RET_K
                              .filter = program.data()};
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
       ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0) {
-    ::_exit(77);
+    ::_exit(kNoFilters);
   }
 }
 
@@ -62,7 +66,7 @@ int status_of(void (*test)(Steps&)) {
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
-  return status;
+  return status == kNoFilters << 8 && skip("filters of system calls (seccomp)") ? 0 : status;
 }
 
 bool no_child_left() { return ::waitpid(-1, nullptr, __WALL | WNOHANG) == -1 && errno == ECHILD; }
