@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -309,7 +311,8 @@ struct Swapping {
  private:
   static void mark(std::string& pagemap, std::size_t page, unsigned char bits = 0x40) {
     pagemap.resize(std::max(pagemap.size(), page * 8 + 8));
-    pagemap[page * 8 + 7] = static_cast<char>(bits);
+    const std::uint64_t entry = std::uint64_t{bits} << 56;
+    std::memcpy(&pagemap[page * 8], &entry, sizeof entry);
   }
 };
 
