@@ -129,15 +129,17 @@ DUENDE_MLOCK_EXPORT long any_syscall(long number, long a, long b, long c, long d
                                      long f) noexcept __asm__("syscall");
 long any_syscall(long number, long a, long b, long c, long d, long e, long f) noexcept {
   const auto call = reinterpret_cast<decltype(&any_syscall)>(find_real(k_syscall));
-  if (number == SYS_seccomp && settle_before_filter()) {
-    const long answer = call(number, a, b, c, d, e, f);
-    if (answer >= 0) {
-      note_new_filter();
-    }
-    return answer;
+  const Change change = change_of(number, {a, b, c, d, e, f});
+  const bool filters = number == SYS_seccomp && settle_before_filter();
+  if (change == Change::none && !filters) {
+    // By a jump: a thread waits in a futex here, and libc's tables lead a backtrace through.
+    return call(number, a, b, c, d, e, f);
   }
-  return followed(change_of(number, {a, b, c, d, e, f}),
-                  [=] { return call(number, a, b, c, d, e, f); });
+  const long answer = followed(change, [=] { return call(number, a, b, c, d, e, f); });
+  if (filters && answer >= 0) {
+    note_new_filter();
+  }
+  return answer;
 }
 
 // What a lock refuses, and files mapped as data.
