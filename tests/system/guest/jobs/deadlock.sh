@@ -108,8 +108,8 @@ earlyoom) earlyoom >/dev/ttyS2 2>&1 & ;;
 *) fail "nothing is called $BESIDE" ;;
 esac
 if [ -n "$BESIDE" ]; then
-	attempt 20 sh -c "[ -n \"\$(pidof $BESIDE)\" ]" || fail "$BESIDE does not run"
-	report "note beside: $(memory_of "$(pidof "$BESIDE" | cut -d ' ' -f 1)")"
+	attempt 20 pidof "$BESIDE" || fail "$BESIDE does not run"
+	report "note beside: $(memory_of "$(processes "$BESIDE" | head -n 1)")"
 fi
 
 # --- then idleness: the pages of an idle daemon are the first to go ------------
