@@ -376,10 +376,13 @@ struct CommandLine::Parts {
   void add_completion() {
     CLI::App& script =
         add("completion", "bash|zsh|fish", kCompletionMeaning, Kind::nothing, [this] {
+          if (shell != "bash" && shell != "zsh" && shell != "fish") {
+            usage_error(format("completion takes bash, zsh or fish, not '{}'", printable(shell)));
+          }
           std::fputs(completion_script(shell, completed()).c_str(), stdout);
           return 0;
         });
-    operand(script, "SHELL", shell)->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    operand(script, "SHELL", shell)->required();
   }
 
   // ---- completion

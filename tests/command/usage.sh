@@ -44,6 +44,7 @@ all() {
     usage_error compose 'a b'
     usage_error podman 'a b'
     usage_error completion csh
+    expect "completion: what it takes" contains "$errors" "takes bash, zsh or fish, not 'csh'"
     usage_error check --all true
     usage_error run --on-fault --populate true
     usage_error status --watch 0
