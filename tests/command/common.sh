@@ -40,8 +40,14 @@ find_store_library() {
     [ -r "$store" ]
 }
 
+# Root in a container may not have the capability.
+may_lock() {
+    [ "$(id -u)" = 0 ] && [ $((0x$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status) >> 14 & 1)) = 1 ]
+}
+
 need_root() {
     [ "$(id -u)" = 0 ] || skip "this takes root"
+    may_lock || skip "root: CAP_IPC_LOCK is missing"
 }
 
 # Other users may have no way into the checkout: a private home.

@@ -35,7 +35,8 @@ static pid_t start(int init, char** command, const int in[2], const int out[2]) 
   const pid_t child = (pid_t)syscall(SYS_clone, spaces | SIGCHLD, 0, 0, 0, 0);
   must(child >= 0, "clone");
   if (child == 0) {
-    must(!init || (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    // Not all that is mounted: the / of a chroot need not be a mount point.
+    must(!init || (mount("none", "/proc", NULL, MS_PRIVATE, NULL) == 0 &&
                    mount("proc", "/proc", "proc", 0, NULL) == 0),
          "mount");
     dup2(in[0], STDIN_FILENO);
