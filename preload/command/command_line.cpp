@@ -224,7 +224,7 @@ struct CommandLine::Parts {
   }
   template <class T>
   static CLI::Option* operand(CLI::App& sub, const std::string& name, T& value) {
-    return sub.add_option(name, value)->group("");
+    return sub.add_option(name, value);
   }
 
   void add_run() {
@@ -280,7 +280,13 @@ struct CommandLine::Parts {
         "--no-children", [this] { status.children = false; },
         "what descends from a process does not count");
     value(sub, "--watch", status.watch, "SECONDS", "look again every so many seconds")
-        ->check(CLI::Range(1u, 86400u));
+        ->check(
+            [](const std::string& text) {
+              const auto seconds = number(text);
+              const bool good = seconds && *seconds >= 1 && *seconds <= 86400;
+              return good ? "" : format("takes 1 to 86400 seconds, not '{}'", printable(text));
+            },
+            "");
     sub.footer(kStatusText);
   }
 

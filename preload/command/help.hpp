@@ -15,36 +15,49 @@ class Help : public CLI::Formatter {
   /// What follows the name of the command or subcommand.
   void set_usage(const CLI::App* app, std::string text) { usages_[app] = std::move(text); }
 
-  std::string make_usage(const CLI::App* app, std::string name) const override {
-    std::string meaning = app->get_description() + '.';
-    meaning[0] =
-        meaning[0] >= 'a' && meaning[0] <= 'z' ? static_cast<char>(meaning[0] - 32) : meaning[0];
-    return "Usage: " + name + ' ' + usages_.at(app) + "\n\n" + wrap(meaning, 0) + '\n';
+  /// All of it, as what CLI11 itself puts between the parts and wraps differs between its versions.
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode) const override {
+    return usage(app, name) + options(app) + subcommands(app) + '\n' + app->get_footer() + '\n';
   }
-  std::string make_group(std::string group, bool is_positional,
-                         std::vector<const CLI::Option*> options) const override {
-    return CLI::Formatter::make_group(std::move(group), is_positional, std::move(options))
-        .substr(1);
-  }
-  std::string make_description(const CLI::App*) const override { return ""; }
-  std::string make_option_name(const CLI::Option* option, bool) const override {
-    const auto& names = option->get_lnames();
-    return names.size() == 2 ? "--[no-]" + names[0] : "--" + names[0];
-  }
-  std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_expected_max() == 0 ? "" : ' ' + option->get_type_name();
-  }
-  std::string make_option(const CLI::Option* option, bool is_positional) const override {
-    return entry(make_option_name(option, is_positional) + make_option_opts(option),
-                 option->get_description());
-  }
-  std::string make_subcommand(const CLI::App* sub) const override {
-    return entry(sub->get_name(), sub->get_description());
-  }
-  std::string make_footer(const CLI::App* app) const override { return app->get_footer() + '\n'; }
 
  private:
   static constexpr std::size_t kColumn = 25;
+
+  [[nodiscard]] std::string usage(const CLI::App* app, const std::string& name) const {
+    std::string meaning = app->get_description() + '.';
+    meaning[0] =
+        meaning[0] >= 'a' && meaning[0] <= 'z' ? static_cast<char>(meaning[0] - 32) : meaning[0];
+    return "Usage: " + name + ' ' + usages_.at(app) + "\n\n" + wrap(meaning, 0);
+  }
+
+  /// By their groups, of which CLI11 has named that of --help.
+  static std::string options(const CLI::App* app) {
+    std::string out;
+    for (const std::string& group : app->get_groups()) {
+      const bool unnamed = group == app->get_help_ptr()->get_group();
+      out += '\n' + (unnamed ? "Options" : group) + ":\n";
+      for (const CLI::Option* const option : app->get_options()) {
+        out += option->get_positional() || option->get_group() != group ? "" : this_option(option);
+      }
+    }
+    return out;
+  }
+
+  static std::string this_option(const CLI::Option* option) {
+    const auto& names = option->get_lnames();
+    return entry((names.size() == 2 ? "--[no-]" : "--") + names[0] +
+                     (option->get_expected_max() == 0 ? "" : ' ' + option->get_type_name()),
+                 option->get_description());
+  }
+
+  static std::string subcommands(const CLI::App* app) {
+    std::string out;
+    for (const CLI::App* const sub : app->get_subcommands({})) {
+      out +=
+          (out.empty() ? "\nSubcommands:\n" : "") + entry(sub->get_name(), sub->get_description());
+    }
+    return out;
+  }
 
   static std::string entry(const std::string& name, const std::string& text) {
     std::string out = "  " + name;

@@ -48,6 +48,7 @@ all() {
     usage_error check --all true
     usage_error run --on-fault --populate true
     usage_error status --watch 0
+    expect "--watch: what it takes" contains "$errors" "--watch: takes 1 to 86400 seconds, not '0'"
     usage_error kubernetes --name Upper
     usage_error kubernetes --policy --kustomize
     usage_error check no-such-command-anywhere
