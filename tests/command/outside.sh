@@ -11,11 +11,8 @@ cc -nostdlib -static -o "$scratch/early" "$here/early.S" || skip "early.S cannot
 cc -o "$scratch/filter" "$here/filter.c" || skip "filter.c cannot be built here"
 chmod 755 "$scratch"
 early=$scratch/early
-# As process 1. Of what is mounted only /proc is made private: the / of a chroot need not be a mount point.
-# shellcheck disable=SC2016 # for the script
-printf '%s\n' '#!/bin/sh' 'exec unshare --pid --fork --mount --propagation unchanged sh -c '\''mount \
-    --make-private /proc && mount -t proc none /proc && exec "$@"'\'' sh "$@"' >"$scratch/init"
-chmod +x "$scratch/init"
+# Of what is mounted it makes /proc alone private, as the / of a chroot need not be a mount point.
+init='unshare --pid --fork --mount-proc --propagation unchanged '
 
 # run_in WORDS ARGUMENT...: run with the arguments, started by WORDS
 run_in() {
@@ -39,7 +36,7 @@ refuses() {
     expect "'$1': starts" [ "$status" = 7 ]
     expect "'$1': unlocked" has_line "$output" "VmLck:	       0 kB"
     expect "'$1': the cause" contains "$errors" "$2"
-    for pid in '' "$scratch/init "; do
+    for pid in '' "$init"; do
         run_in "$pid$1" --required "$early"
         expect "'$pid$1', required: does not start" [ "$status:$output" = 125: ]
         expect "'$pid$1', required: the cause" contains "$errors" "$2"
