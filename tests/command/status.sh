@@ -137,7 +137,10 @@ test_future() {
 
 # What is left out by policy is neither "partly" nor hidden. The command stands for a data file.
 test_data_file() {
-    may_lock && command -v python3 >/dev/null || { echo "without a data file: takes python3 and CAP_IPC_LOCK" && return; }
+    if ! may_lock || ! command -v python3 >/dev/null; then
+        echo "without a data file: it takes python3 and CAP_IPC_LOCK"
+        return
+    fi
     for setting in code all; do
         env LD_PRELOAD="$library" DUENDE_MLOCK_FUTURE=1 DUENDE_MLOCK_FILES="$setting" \
             DUENDE_MLOCK_LOG=off python3 -c '
