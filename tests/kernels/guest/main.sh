@@ -9,8 +9,9 @@ exec >/dev/ttyS1 2>&1
 echo "kernel $(uname -r)"
 
 # Files of the tests are to be on a disk: what is in memory is another kind.
-busybox mke2fs /dev/vdb >/dev/null 2>&1
-mount -t ext4 /dev/vdb /tmp
+for disk in /dev/vd?; do grep -q "^$disk " /proc/mounts || break; done
+busybox mke2fs "$disk" >/dev/null 2>&1
+mount -t ext4 "$disk" /tmp
 chmod 1777 /tmp
 mkdir -p /dev/shm /dev/pts
 mount -t tmpfs none /dev/shm

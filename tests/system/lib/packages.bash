@@ -47,7 +47,6 @@ install_host_packages() {
 apt_options=()    # apt's options for that; none: from where this machine installs
 use_release() {
 	local lists=$work/lists.$$ keys=/usr/share/keyrings
-	rm -rf "$lists"
 	install_mmdebstrap
 	case $1 in
 	xenial | bionic | focal | jammy | noble)
@@ -55,11 +54,18 @@ use_release() {
 		[ -e "$work/keys/ubuntu-archive-keyring.gpg" ] || download_ubuntu_keys
 		keys=$work/keys ;;
 	esac
-	mmdebstrap --quiet --variant=custom --skip=check/qemu,cleanup/apt/lists --keyring="$keys" \
-		--architectures="$2" "$1" "$lists" >>"$work/apt.log" 2>&1 ||
+	# With its updates; where a mirror has those half, the release alone will do.
+	read_lists "$@" || read_lists "$@" http://deb.debian.org/debian ||
 		skip "cannot read the package lists of $1, see $work/apt.log"
 	apt_options=(-o Dir="$lists" -o Dir::State::status="$lists/var/lib/dpkg/status"
 		-o APT::Architecture="$2" -o APT::Architectures="$2")
+}
+
+# read_lists RELEASE ARCHITECTURE [MIRROR]: into $lists, by $keys.
+read_lists() {
+	rm -rf "$lists"
+	mmdebstrap --quiet --variant=custom --skip=check/qemu,cleanup/apt/lists --keyring="$keys" \
+		--architectures="$2" "$1" "$lists" ${3:+"$3"} >>"$work/apt.log" 2>&1
 }
 
 install_mmdebstrap() {
