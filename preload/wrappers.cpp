@@ -112,13 +112,14 @@ DUENDE_MLOCK_EXPORT int prlimit(pid_t process, __rlimit_resource resource, const
 }
 
 // Declared variadic, and so defined by another name; with all that there may be, which is where
-// named arguments are on every 64-bit Linux. libc's own definitions count on that, too.
+// named arguments are on every 64-bit Linux. Called as declared: on ppc64le what is variadic stores its
+// arguments in its caller's frame.
 
 DUENDE_MLOCK_EXPORT int any_prctl(int option, long a, long b, long c, long d) noexcept
     __asm__("prctl");
 int any_prctl(int option, long a, long b, long c, long d) noexcept {
   const bool filters = option == PR_SET_SECCOMP && settle_before_filter();
-  const int answer = reinterpret_cast<decltype(&any_prctl)>(find_real(k_prctl))(option, a, b, c, d);
+  const int answer = REAL(prctl)(option, a, b, c, d);
   if (filters && answer == 0) {
     note_new_filter();
   }
@@ -128,7 +129,7 @@ int any_prctl(int option, long a, long b, long c, long d) noexcept {
 DUENDE_MLOCK_EXPORT long any_syscall(long number, long a, long b, long c, long d, long e,
                                      long f) noexcept __asm__("syscall");
 long any_syscall(long number, long a, long b, long c, long d, long e, long f) noexcept {
-  const auto call = reinterpret_cast<decltype(&any_syscall)>(find_real(k_syscall));
+  const auto call = REAL(syscall);
   const Change change = change_of(number, {a, b, c, d, e, f});
   const bool filters = number == SYS_seccomp && settle_before_filter();
   if (change == Change::none && !filters) {
