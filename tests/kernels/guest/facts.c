@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 enum {
-  kMclOnfault = 4,
   kMadvFree = 8,
   kMadvCold = 20,
   kMadvPageout = 21,
@@ -42,7 +41,7 @@ static char* map(int protection, size_t pages) {
 static bool knows_advice(int advice) { return madvise(map(PROT_READ, 1), 0, advice) == 0; }
 
 static bool onfault(void) {
-  const bool had = mlockall(MCL_CURRENT | kMclOnfault) == 0;
+  const bool had = mlockall(MCL_CURRENT | MCL_ONFAULT) == 0;
 
   munlockall();
   return had;
