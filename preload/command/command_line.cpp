@@ -66,6 +66,8 @@ std::string help_of(const VariableText& variable) {
   return format("{} ({}{}default: {})", text, range, range.empty() ? "" : "; ", fallback);
 }
 
+}  // namespace
+
 /// The values that options gave to the variables, as the library itself reads them.
 class Values {
  public:
@@ -132,8 +134,6 @@ class Values {
 
   std::map<std::string_view, std::string> values_;
 };
-
-}  // namespace
 
 // ---- subcommands
 
