@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Compiled once for all of the unit tests: three quarters of what each of them took.
-#pragma once
-
 #include <algorithm>
 #include <deque>
 #include <map>
