@@ -112,8 +112,8 @@ DUENDE_MLOCK_EXPORT int prlimit(pid_t process, __rlimit_resource resource, const
 }
 
 // Declared variadic, and so defined by another name; with all that there may be, which is where
-// named arguments are on every 64-bit Linux. Called as declared: on ppc64le what is variadic stores its
-// arguments in its caller's frame.
+// named arguments are on every 64-bit Linux. Called as declared: on ppc64le what is variadic stores
+// its arguments in its caller's frame.
 
 DUENDE_MLOCK_EXPORT int any_prctl(int option, long a, long b, long c, long d) noexcept
     __asm__("prctl");
