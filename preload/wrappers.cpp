@@ -129,7 +129,11 @@ int any_prctl(int option, long a, long b, long c, long d) noexcept {
 DUENDE_MLOCK_EXPORT long any_syscall(long number, long a, long b, long c, long d, long e,
                                      long f) noexcept __asm__("syscall");
 long any_syscall(long number, long a, long b, long c, long d, long e, long f) noexcept {
+#ifdef __powerpc64__  // where no call by a pointer can be a jump
   const auto call = REAL(syscall);
+#else  // of a variadic call with an argument on the stack clang makes none
+  const auto call = reinterpret_cast<decltype(&any_syscall)>(find_real(k_syscall));
+#endif
   const Change change = change_of(number, {a, b, c, d, e, f});
   const bool filters = number == SYS_seccomp && settle_before_filter();
   if (change == Change::none && !filters) {
